@@ -1,0 +1,361 @@
+"""The types that evaluations, the worker and the web service share. Light: no numpy, no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Flag, StrEnum, auto
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:  # heavy libraries appear in annotations only
+    from pyarrow import Table
+
+    from evaluations.context import Context
+    from evaluations.data.dataset import Dataset
+    from evaluations.models.protocol import Model
+
+
+class EvaluationError(Exception):
+    """What the person who asked can mend. `code` is stable, `message` says what to do.
+
+    Ends the run with a typed status instead of a traceback. `skipped` marks a run that
+    cannot apply to this model or data at all, as opposed to one that went wrong.
+    """
+
+    def __init__(self, code: str, message: str, *, skipped: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.skipped = skipped
+
+
+class Frozen(BaseModel):
+    """An immutable value that refuses unknown fields, so that a typo is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+# --- what is evaluated -------------------------------------------------------------------
+
+
+class Modality(StrEnum):
+    """What kind of model it is: decides the adapter, and which evaluations apply."""
+
+    TEXT_CLASSIFIER = "text_classifier"
+    TABULAR = "tabular"
+
+
+class ModelFormat(StrEnum):
+    """How the files are to be read. Decided by magic bytes at intake, never by file name."""
+
+    SAFETENSORS = "safetensors"  # a Hugging Face folder
+    ONNX = "onnx"
+    SKOPS = "skops"
+
+
+class Role(StrEnum):
+    """What a column of a data set is for."""
+
+    INPUT = "input"  # fed to the model
+    TARGET = "target"  # the true label
+    SENSITIVE = "sensitive"  # defines the groups that fairness is measured over
+    ID = "id"  # identifies the example
+    IGNORE = "ignore"
+
+
+class Access(Flag):
+    """What an evaluation needs of a model, or what a model offers."""
+
+    LABEL = auto()
+    PROBS = auto()
+    LOGITS = auto()
+    EMBED = auto()
+    GRAD = auto()
+    WEIGHTS = auto()
+    GENERATE = auto()
+    LOGPROBS = auto()
+
+
+class ModelRef(Frozen):
+    """Where a model is and what it claims to be. `path` is a folder."""
+
+    path: str
+    digest: str
+    modality: Modality
+    format: ModelFormat
+    labels: tuple[str, ...] = ()  # class names in the order of the output columns; () = ask the model
+    languages: tuple[str, ...] = ()
+
+
+class DataRef(Frozen):
+    """Where a data set is and what its columns mean. `path` is one parquet, csv or jsonl file."""
+
+    path: str
+    digest: str
+    format: Literal["parquet", "csv", "jsonl"]
+    roles: dict[str, Role]
+    favourable_label: str | None = None
+
+    def columns(self, role: Role) -> list[str]:
+        return [column for column, r in self.roles.items() if r is role]
+
+
+# --- what an evaluation measures -----------------------------------------------------------
+
+
+class Direction(StrEnum):
+    """Which way is better. CONTEXT: neither by itself."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    CONTEXT = "context"
+
+
+class MetricStatus(StrEnum):
+    OK = "ok"
+    NOT_ESTIMABLE = "not_estimable"
+    CONFOUNDED = "confounded"
+    SUPPRESSED = "suppressed"
+
+
+class Interval(Frozen):
+    """A confidence interval. `method` names it as a statistician would: wilson, percentile_bootstrap."""
+
+    low: float
+    high: float
+    method: str
+    level: float = 0.95
+    sides: Literal[1, 2] = 2
+
+    @model_validator(mode="after")
+    def ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"interval ends are the wrong way round: {self.low} > {self.high}")
+        return self
+
+
+class MetricSpec(Frozen):
+    """A metric that an evaluation can report, as forms, policies and pages name it."""
+
+    name: str
+    title: str
+    unit: Literal["proportion", "ratio", "difference", "probability", "nats", "count", "score", "bits"]
+    direction: Direction
+    formula: str
+    reference: str
+    plain: str  # one sentence for a reader without statistics; {value} is filled in
+    sliced: bool = False  # reported per slice (a column, or column=group) instead of over all rows
+
+
+class Metric(Frozen):
+    """One measured value. Never a number where nothing could be estimated."""
+
+    name: str
+    value: float | None
+    interval: Interval | None = None
+    n: int = Field(ge=0)
+    n_effective: float | None = None
+    slice: str = "all"  # "all", "sex" (over the groups of a column) or "sex=Female"
+    status: MetricStatus = MetricStatus.OK
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def consistent(self) -> Self:
+        if self.status is MetricStatus.OK:
+            if self.value is None or not math.isfinite(self.value):
+                raise ValueError(f"{self.name}: status ok needs a finite value")
+            if self.interval and not self.interval.low <= self.value <= self.interval.high:
+                raise ValueError(f"{self.name}: value {self.value} lies outside its interval")
+        else:
+            if self.value is not None or self.interval is not None:
+                raise ValueError(f"{self.name}: status {self.status} carries no numbers")
+            if not self.reason:
+                raise ValueError(f"{self.name}: status {self.status} needs a reason")
+        return self
+
+
+class Chart(Frozen):
+    """A Vega-Lite specification with its alternative text and the table printed beneath it."""
+
+    name: str
+    title: str
+    alt: str
+    spec: dict[str, Any]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | float | int | None, ...], ...]
+
+
+class Example(Frozen):
+    """One example worth showing a reviewer: redacted until asked for."""
+
+    id: str
+    kind: str  # "attack_success", "error", …
+    before: str = ""
+    after: str = ""
+    changed: tuple[tuple[int, int], ...] = ()  # word indices (before, after) that differ
+    facts: dict[str, str | float | int] = {}
+
+
+class Coverage(Frozen):
+    """What became of the rows: attempted = scored + failed + skipped + blocked."""
+
+    attempted: int = 0
+    scored: int = 0
+    failed: int = 0
+    skipped: int = 0
+    blocked: int = 0
+
+    @model_validator(mode="after")
+    def adds_up(self) -> Self:
+        if self.attempted != self.scored + self.failed + self.skipped + self.blocked:
+            raise ValueError("coverage does not add up")
+        return self
+
+
+class Cost(Frozen):
+    """What a run used. Seconds, model queries, tokens (0 where there are none), peak memory in bytes."""
+
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    queries: int = 0
+    tokens: int = 0
+    peak_rss_bytes: int = 0
+
+
+class EvaluationResult(Frozen):
+    """What one run found. Written as result.json by `python -m evaluations merge`."""
+
+    schema_: Literal["evaluation-result/1"] = Field(default="evaluation-result/1", alias="schema")
+    evaluation: str
+    version: str
+    params: dict[str, Any]
+    model_digest: str
+    data_digest: str
+    seed: int
+    environment: dict[str, str] = {}
+    metrics: tuple[Metric, ...]
+    charts: tuple[Chart, ...] = ()
+    examples: tuple[Example, ...] = ()
+    warnings: tuple[str, ...] = ()
+    coverage: Coverage = Coverage()
+    cost: Cost = Cost()
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def unique(self) -> Self:
+        seen = [(m.name, m.slice) for m in self.metrics]
+        if len(seen) != len(set(seen)):
+            raise ValueError("a metric is reported twice for the same slice")
+        return self
+
+
+# --- how an evaluation runs ----------------------------------------------------------------
+
+
+class Limits(Frozen):
+    """What a run may use, enforced by the sandbox. Seconds and bytes."""
+
+    wall_seconds: int = 1800
+    memory_bytes: int = 12 * 2**30
+    file_bytes: int = 2 * 2**30
+
+
+class RunRequest(Frozen):
+    """The whole input of a run: `python -m evaluations run request.json --out DIR`."""
+
+    schema_: Literal["run-request/1"] = Field(default="run-request/1", alias="schema")
+    run_id: str
+    evaluation: str
+    params: dict[str, Any] = {}
+    model: ModelRef
+    data: DataRef
+    seed: int
+    resources: str = ""  # folder of lexical resources
+    limits: Limits = Limits()
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+class Progress(Frozen):
+    """One line of OUT/progress.jsonl."""
+
+    done: int
+    total: int
+    message: str = ""
+
+
+class Failure(Frozen):
+    """OUT/failure.json: why a run gave no result."""
+
+    code: str
+    message: str
+    skipped: bool = False
+
+
+class Requirements(Frozen):
+    """What must hold before a device is touched; what does not makes the run `skipped`."""
+
+    modalities: tuple[Modality, ...]
+    access: int = Access.LABEL.value  # Access flags
+    roles: tuple[Role, ...] = (Role.INPUT, Role.TARGET)
+    languages: tuple[str, ...] = ()  # () = any
+    min_examples: int = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows [start, stop) of the (sampled) data set."""
+
+    index: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do and cost, known before it starts."""
+
+    shards: tuple[Shard, ...]
+    expected_queries: int
+    smallest_detectable_effect: float | None = None
+    refusals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShardState:
+    """What the process that held the model hands to the one that judges.
+
+    `records` has one row per example with the string column `example_id`. Truth (labels,
+    groups) is never in it: `merge` reads that from the data set, so a hostile model can
+    choose its answers but not what they are compared with.
+    """
+
+    records: Table
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+class Params(Frozen):
+    """Base of every evaluation's parameters."""
+
+
+class Evaluation(Protocol):
+    """One evaluation. A module `evaluations/AREA/NAME.py` defines one class and `EVALUATION = Class()`."""
+
+    name: ClassVar[str]
+    version: ClassVar[str]  # changes when numbers may change
+    title: ClassVar[str]
+    question: ClassVar[str]  # what it answers, in plain words
+    Params: ClassVar[type[Params]]
+    requires: ClassVar[Requirements]
+    metrics: ClassVar[tuple[MetricSpec, ...]]
+    tags: ClassVar[tuple[str, ...]]
+
+    def plan(self, data_rows: int, params: Any) -> Plan: ...
+    def run_shard(self, model: Model, data: Dataset, params: Any, ctx: Context, shard: Shard) -> ShardState: ...
+    def merge(
+        self, states: Sequence[ShardState], data: Dataset, params: Any, ctx: Context
+    ) -> EvaluationResult: ...
