@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -39,6 +40,7 @@ from auditor.core.embedded_places import (
 
 USER = DATABASE = "auditor"
 START_SECONDS = 120  # crash recovery of 20 million rows took 6 s
+RETRY_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def stop() -> bool:
         return False
     with _lock():
         server = _server(record)
-        _drop_stale_pid_file(server.data)
+        _drop_stale_locks(server.folder)
         if not (server.data / "postmaster.pid").exists():
             return False
         command = ["pg_ctl", "stop", "-D", str(server.data), "-m", "fast", "-w", "-t", "60"]
@@ -231,7 +233,7 @@ def _initialise() -> Record:
     for path in own:
         os.chown(path, account.uid, account.gid)
     try:
-        command = ["initdb", "-D", str(made), "-U", USER, "-E", "UTF8", "--locale=C", "--data-checksums"]
+        command = ["initdb", "-D", str(made), "-U", USER, "--data-checksums", *_encoding(record)]
         done = _run(record, [*command, "--auth=scram-sha-256", f"--pwfile={handed_over}"])
     finally:
         handed_over.unlink()
@@ -244,6 +246,15 @@ def _initialise() -> Record:
     if folder.parent != state_dir():
         print(f"The database is in {folder}: {account.name!r} cannot enter {state_dir()}", file=sys.stderr)
     return record
+
+
+def _encoding(record: Record) -> list[str]:
+    """UTF-8, with Unicode case rules that need no locale of the machine's where the server has them."""
+    version = _run(record, ["postgres", "--version"]).stdout  # "postgres (PostgreSQL) 18.6"
+    found = re.search(r"\d+", version)
+    major = int(found[0]) if found else 0
+    unicode_rules = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else []
+    return ["--encoding=UTF8", "--locale=C", *unicode_rules]
 
 
 def _start(record: Record) -> Server:
@@ -265,17 +276,18 @@ def _start(record: Record) -> Server:
     }
     options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
     command = ["pg_ctl", "start", "-D", str(server.data), "-l", str(server.log), "-o", options]
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + RETRY_SECONDS
     while True:
-        _drop_stale_pid_file(server.data)
+        _drop_stale_locks(server.folder)
         done = _run(record, [*command, "-w", "-t", str(START_SECONDS)])
         if _answers(server, "postgres"):
             _create_database(server)
             return server
         tail = _tail(server.log)
-        # Right after a kill -9 the old server's children still hold its memory: they leave within seconds.
-        if time.monotonic() > deadline or "pre-existing shared memory block" not in tail:
-            message = f"PostgreSQL did not start ({done.stdout.strip().splitlines()[-1:]})."
+        # Right after a kill -9 the old server is dying and its children hold its memory: they leave within seconds.
+        dying = "pre-existing shared memory block" in tail or "lock file" in tail
+        if time.monotonic() > deadline or not dying:
+            message = f"PostgreSQL did not start (pg_ctl: {(done.stderr or done.stdout).strip()})."
             raise EmbeddedError(f"{message} The end of {server.log}:\n{tail}")
         time.sleep(0.3)
 
@@ -286,6 +298,7 @@ def _run(record: Record, command: list[str]) -> subprocess.CompletedProcess[str]
     account = record.runs_as if os.geteuid() == 0 else None
     return subprocess.run(
         [str(bin_dir / command[0]), *command[1:]],
+        check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -300,21 +313,21 @@ def _run(record: Record, command: list[str]) -> subprocess.CompletedProcess[str]
     )
 
 
-def _drop_stale_pid_file(data: Path) -> None:
-    """Remove a killed server's `postmaster.pid` where its number now belongs to a corpse or to another program.
+def _drop_stale_locks(folder: Path) -> None:
+    """Remove a killed server's lock files where their number now belongs to a corpse or to another program.
 
-    PostgreSQL takes any living process of its own account for a server, for instance in a
-    restarted container, where low numbers come back.
+    PostgreSQL takes any process of that number for a server: a zombie that nobody has waited for,
+    or, in a restarted container, where low numbers come back, a stranger.
     """
-    pid_file = data / "postmaster.pid"
-    try:
-        pid = int(pid_file.read_text().split("\n", 1)[0])
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (OSError, ValueError):
-        return  # no file, no such process, or no /proc: PostgreSQL's own check is right there
-    name, state = status[status.index("(") + 1 : status.rindex(")")], status[status.rindex(")") + 2]
-    if name != "postgres" or state == "Z":
-        pid_file.unlink(missing_ok=True)
+    for lock in (folder / "data" / "postmaster.pid", *(folder / "socket").glob(".s.PGSQL.*.lock")):
+        try:
+            pid = int(lock.read_text().split("\n", 1)[0])
+            status = Path(f"/proc/{pid}/stat").read_text()
+        except (OSError, ValueError):
+            continue  # no file, no such process, or no /proc: PostgreSQL's own check is right there
+        name, state = status[status.index("(") + 1 : status.rindex(")")], status[status.rindex(")") + 2]
+        if name != "postgres" or state in "ZX":
+            lock.unlink(missing_ok=True)
 
 
 def _answers(server: Server, database: str) -> bool:
