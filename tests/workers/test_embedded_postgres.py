@@ -143,6 +143,7 @@ def test_a_port_taken_while_the_server_was_down_is_replaced(state: Path) -> None
     server = embedded.ensure_running()
     embedded.stop()
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", server.port))
         other.listen()
         again = embedded.ensure_running()
