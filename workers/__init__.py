@@ -1,0 +1,1 @@
+"""The processes that run audits: they supervise, and never load a model themselves."""
