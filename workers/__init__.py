@@ -1,1 +1,1 @@
-"""The processes that run audits: they supervise, and never load a model themselves."""
+"""The Celery processes that supervise runs. They never import torch: models live in sandboxed children."""

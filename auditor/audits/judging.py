@@ -6,21 +6,17 @@ from collections.abc import Iterator
 
 from auditor.audits.facts import facts_of
 from auditor.audits.models import Audit, ControlResult, EvaluationRun, Metric, RunStatus
+from auditor.audits.queries import latest_attempts
 from auditor.policies import rules
 from auditor.policies.document import Control, Facts
 from auditor.policies.models import PolicyVersion
 from auditor.policies.services import document
 
 
-def latest_runs(audit: Audit) -> dict[str, EvaluationRun]:
-    """The last attempt at each item of the suite."""
-    return {run.item: run for run in audit.runs.order_by("position", "attempt")}
-
-
 def judge(audit: Audit) -> None:
     """Write one ControlResult for each control and slice of each policy of the audit."""
     facts = facts_of(audit.model_version, audit.dataset_version)
-    runs = latest_runs(audit)
+    runs = {run.item: run for run in latest_attempts(audit)}
     measured = {
         (metric.run_id, metric.name, metric.slice): metric
         for metric in Metric.objects.filter(run__in=runs.values(), run__status=RunStatus.SUCCEEDED)
