@@ -79,8 +79,9 @@ class Server:
 
 
 def database_url() -> str:
-    """DATABASE_URL where it is set, else the embedded server's, started if it was not running."""
-    return os.environ.get("DATABASE_URL") or ensure_running().url
+    """DATABASE_URL where it is set, else the embedded server's. Starts nothing; names no server before the first start."""
+    record = _read_record()
+    return os.environ.get("DATABASE_URL") or (_server(record).url if record else f"postgresql:///{DATABASE}")
 
 
 def ensure_running() -> Server:

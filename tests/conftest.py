@@ -1,0 +1,81 @@
+"""The cast that every test shares: an engineer, a reviewer, a regulator, an administrator and a stranger."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+from django.db.backends.postgresql.operations import DatabaseOperations
+
+from auditor.accounts.models import Membership, Role, Team, User
+from auditor.accounts.services import principal_of
+from auditor.core.access import Principal
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="session")
+def static_files() -> None:
+    """Pages name their static files by digest, so these are collected once."""
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+@pytest.fixture
+def team(db: None) -> Team:
+    return Team.objects.create(name="Credit")
+
+
+def member(username: str, team: Team, role: Role) -> User:
+    user = User.objects.create_user(username, password=PASSWORD, first_name=username.capitalize())
+    Membership.objects.create(user=user, team=team, role=role)
+    return user
+
+
+@pytest.fixture
+def engineer(team: Team) -> User:
+    return member("erin", team, Role.ENGINEER)
+
+
+@pytest.fixture
+def reviewer(team: Team) -> User:
+    return member("ruth", team, Role.REVIEWER)
+
+
+@pytest.fixture
+def regulator(team: Team) -> User:
+    return member("rex", team, Role.REGULATOR)
+
+
+@pytest.fixture
+def administrator(team: Team) -> User:
+    return member("ada", team, Role.ADMIN)
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    return member("sam", Team.objects.create(name="Elsewhere"), Role.ADMIN)
+
+
+@pytest.fixture
+def as_engineer(engineer: User) -> Principal:
+    return principal_of(engineer)
+
+
+@pytest.fixture
+def as_reviewer(reviewer: User) -> Principal:
+    return principal_of(reviewer)
+
+
+@pytest.fixture
+def as_stranger(stranger: User) -> Principal:
+    return principal_of(stranger)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def flush_past_triggers() -> None:
+    """Emptying the tables between tests with real transactions is the one TRUNCATE that append-only tables allow."""
+    original = DatabaseOperations.execute_sql_flush
+
+    def flush(self: DatabaseOperations, sql_list: list[str]) -> None:
+        original(self, ["SET LOCAL session_replication_role = replica", *sql_list])
+
+    DatabaseOperations.execute_sql_flush = flush

@@ -1,0 +1,156 @@
+"""The outcome of a control and the verdict of a policy."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auditor.policies.rules import (
+    Demand,
+    Measurement,
+    Outcome,
+    Result,
+    VerdictName,
+    WaiverInForce,
+    judge,
+    verdict,
+)
+
+unit = st.floats(0, 1, allow_nan=False)
+measurements = st.tuples(unit, unit, unit, st.integers(1, 10_000)).map(
+    lambda t: Measurement(sorted(t[:3])[1], min(t[:3]), max(t[:3]), t[3])
+)
+demands = st.builds(
+    Demand,
+    comparison=st.sampled_from([">=", "<="]),
+    limit=unit,
+    decide_by=st.sampled_from(["interval", "point"]),
+    min_n=st.integers(1, 500),
+)
+results = st.lists(
+    st.builds(
+        Result,
+        control=st.sampled_from(["QUAL-01", "FAIR-01", "ROB-01"]),
+        slice=st.sampled_from(["all", "sex"]),
+        outcome=st.sampled_from(Outcome),
+        required=st.booleans(),
+    ),
+    unique_by=lambda r: (r.control, r.slice),
+)
+AT_LEAST_80 = Demand(">=", 0.80, "interval", 1)
+AT_MOST_5 = Demand("<=", 0.05, "interval", 1)
+
+
+def test_a_lower_bound_above_the_limit_passes() -> None:
+    assert judge(AT_LEAST_80, Measurement(0.86, 0.81, 0.90, 100)).outcome is Outcome.PASS
+
+
+def test_an_upper_bound_below_a_required_minimum_fails() -> None:
+    assert judge(AT_LEAST_80, Measurement(0.70, 0.65, 0.79, 100)).outcome is Outcome.FAIL
+
+
+def test_an_interval_that_straddles_the_limit_is_inconclusive_and_says_how_many_more() -> None:
+    judged = judge(AT_MOST_5, Measurement(0.04, 0.02, 0.06, 100))
+    assert judged.outcome is Outcome.INCONCLUSIVE
+    # half-width .02 towards the limit must shrink to .01: four times the examples, 300 more
+    assert judged.more_examples == 300
+
+
+def test_a_value_on_the_limit_is_never_settled_by_more_examples() -> None:
+    assert judge(AT_MOST_5, Measurement(0.05, 0.02, 0.06, 100)).more_examples is None
+
+
+def test_a_bound_exactly_on_the_limit_keeps_it() -> None:
+    assert judge(AT_LEAST_80, Measurement(0.85, 0.80, 0.90, 100)).outcome is Outcome.PASS
+
+
+@given(demands)
+def test_what_was_not_measured_is_not_assessed(demand: Demand) -> None:
+    assert judge(demand, None).outcome is Outcome.NOT_ASSESSED
+
+
+@given(demands, st.sampled_from(["not_estimable", "confounded", "suppressed"]))
+def test_a_metric_without_a_number_is_not_assessed(demand: Demand, status: str) -> None:
+    judged = judge(demand, Measurement(None, None, None, 100, status))
+    assert (judged.outcome, judged.reason) == (Outcome.NOT_ASSESSED, status)
+
+
+@given(demands, measurements)
+def test_too_few_examples_never_decide(demand: Demand, measured: Measurement) -> None:
+    if measured.n < demand.min_n:
+        assert judge(demand, measured).outcome is Outcome.NOT_ASSESSED
+
+
+@given(measurements, unit, st.sampled_from([">=", "<="]))
+def test_an_interval_decides_at_most_as_boldly_as_its_point(
+    measured: Measurement, limit: float, comparison: str
+) -> None:
+    by_interval = judge(Demand(comparison, limit, "interval", 1), measured).outcome
+    by_point = judge(Demand(comparison, limit, "point", 1), measured).outcome
+    assert by_interval in (by_point, Outcome.INCONCLUSIVE)
+
+
+@given(measurements, unit, st.sampled_from([">=", "<="]), st.floats(0, 0.5))
+def test_a_wider_interval_never_turns_anything_into_a_pass_or_a_fail(
+    measured: Measurement, limit: float, comparison: str, extra: float
+) -> None:
+    demand = Demand(comparison, limit, "interval", 1)
+    wider = Measurement(measured.value, measured.low - extra, measured.high + extra, measured.n)
+    assert judge(demand, wider).outcome in (judge(demand, measured).outcome, Outcome.INCONCLUSIVE)
+
+
+@given(measurements, unit)
+def test_the_two_comparisons_mirror_each_other(measured: Measurement, limit: float) -> None:
+    mirrored = Measurement(-measured.value, -measured.high, -measured.low, measured.n)
+    assert (
+        judge(Demand(">=", limit, "interval", 1), measured).outcome
+        is judge(Demand("<=", -limit, "interval", 1), mirrored).outcome
+    )
+
+
+@given(results)
+def test_a_required_failure_without_a_waiver_never_meets(found: list[Result]) -> None:
+    if any(r.required and r.outcome is Outcome.FAIL for r in found):
+        assert verdict(found) is VerdictName.DOES_NOT_MEET
+
+
+@given(results)
+def test_missing_or_undecided_required_evidence_never_meets(found: list[Result]) -> None:
+    if any(r.required and r.outcome in (Outcome.INCONCLUSIVE, Outcome.NOT_ASSESSED) for r in found):
+        assert verdict(found) in (VerdictName.INCOMPLETE, VerdictName.DOES_NOT_MEET)
+
+
+@given(results)
+def test_a_policy_under_which_nothing_required_was_decided_is_incomplete(found: list[Result]) -> None:
+    if not any(r.required and r.outcome is not Outcome.NOT_APPLICABLE for r in found):
+        assert verdict(found) is VerdictName.INCOMPLETE
+
+
+@given(results)
+def test_what_is_not_required_changes_no_verdict(found: list[Result]) -> None:
+    assert verdict(found) is verdict([r for r in found if r.required])
+
+
+@given(results)
+def test_waivers_over_everything_leave_an_accepted_risk_not_a_clean_pass(found: list[Result]) -> None:
+    everything = [WaiverInForce(r.control, r.slice) for r in found]
+    decided = [r for r in found if r.required and r.outcome is not Outcome.NOT_APPLICABLE]
+    if not decided:
+        expected = VerdictName.INCOMPLETE
+    elif all(r.outcome is Outcome.PASS for r in decided):
+        expected = VerdictName.MEETS
+    else:
+        expected = VerdictName.MEETS_WITH_ACCEPTED_RISK
+    assert verdict(found, everything) is expected
+
+
+@given(results, st.randoms())
+def test_the_order_of_controls_changes_no_verdict(found: list[Result], random: object) -> None:
+    shuffled = list(found)
+    random.shuffle(shuffled)
+    assert verdict(shuffled) is verdict(found)
+
+
+def test_a_waiver_covers_only_its_own_slice() -> None:
+    found = [Result("FAIR-01", "sex", Outcome.FAIL, True), Result("FAIR-01", "race", Outcome.FAIL, True)]
+    assert verdict(found, [WaiverInForce("FAIR-01", "sex")]) is VerdictName.DOES_NOT_MEET
