@@ -83,3 +83,152 @@ def request_for(run: EvaluationRun) -> RunRequest:
         resources=str(settings.RESOURCES_DIR),
         limits=Limits(wall_seconds=settings.RUN_WALL_SECONDS, memory_bytes=settings.RUN_MEMORY_BYTES),
     )
+
+
+def _measure(
+    run: EvaluationRun, owner: str, request: RunRequest, folder: Path, isolation: dict[str, str]
+) -> Path:
+    """Run the child that loads the model, and take over the shards that it leaves. Returns their folder."""
+    out = folder / "out"
+    child = _start("run", request, folder, out, read=[Path(request.model.path), Path(request.data.path)])
+    isolation.update(child.level.as_dict())
+    _wait(child, run, owner, request, out, isolation)
+    _check_exit(child, out, request)
+    shards = folder / "shards"
+    collect.copy_files(out, shards, pattern="shard-*", max_bytes=SHARDS_BYTES)
+    return shards
+
+
+def _judge(
+    run: EvaluationRun, owner: str, request: RunRequest, folder: Path, shards: Path, isolation: dict[str, str]
+) -> tuple[EvaluationResult, str]:
+    """Run the child that computes the metrics. It never loads the model; its result is validated here."""
+    out = folder / "merged"
+    child = _start("merge", request, folder, out, read=[shards, Path(request.data.path)], extra=["--shards", str(shards)])
+    _wait(child, run, owner, request, out, isolation)
+    _check_exit(child, out, request)
+    try:
+        result = EvaluationResult.model_validate_json(collect.read_file(out, "result.json", max_bytes=RESULT_BYTES))
+    except ValidationError as error:
+        raise Stopped(RunStatus.ERRORED, "invalid_result", f"The result is not valid: {error.errors()[0]['msg']}") from error
+    known = {spec.name for spec in catalogue.get(run.evaluation).metrics}
+    unknown = sorted({metric.name for metric in result.metrics} - known)
+    told = (result.evaluation, result.model_digest, result.data_digest, result.seed)
+    asked = (request.evaluation, request.model.digest, request.data.digest, request.seed)
+    if unknown or told != asked:
+        detail = f"unknown metrics {unknown}" if unknown else "it belongs to another request"
+        raise Stopped(RunStatus.ERRORED, "invalid_result", f"The result is not valid: {detail}.")
+    return result, result.environment.get("device", "cpu")
+
+
+def _start(
+    command: str, request: RunRequest, folder: Path, out: Path, *, read: list[Path], extra: list[str] | None = None
+) -> sandbox.Child:
+    asked = folder / "request.json"
+    asked.write_text(request.model_dump_json(by_alias=True))
+    out.mkdir()
+    argv = [sys.executable, "-m", "evaluations", command, str(asked), *(extra or []), "--out", str(out)]
+    return sandbox.launch(argv, read=[asked, Path(request.resources), *read], write=out, limits=request.limits)
+
+
+def _wait(
+    child: sandbox.Child, run: EvaluationRun, owner: str, request: RunRequest, out: Path, isolation: dict[str, str]
+) -> None:
+    """Keep the lease while the child works; end it on a cancel, a lost lease or the time limit."""
+    deadline = time.monotonic() + request.limits.wall_seconds
+    beat_every = min(1.0, settings.LEASE_SECONDS / 5)
+    next_beat = 0.0
+    try:
+        while child.poll() is None:
+            now = time.monotonic()
+            if now > deadline:
+                raise Stopped(
+                    RunStatus.TIMED_OUT,
+                    "time_limit",
+                    f"It took longer than {request.limits.wall_seconds} s. Raise RUN_WALL_SECONDS, or use fewer examples.",
+                )
+            if now >= next_beat:
+                next_beat = now + beat_every
+                _beat(child, run, owner, out, isolation)
+            time.sleep(POLL_SECONDS)  # the child is another process: there is nothing else to wait on
+    finally:
+        child.terminate()
+
+
+def _beat(child: sandbox.Child, run: EvaluationRun, owner: str, out: Path, isolation: dict[str, str]) -> None:
+    close_old_connections()
+    progress = _progress(out)
+    ours = leases.heartbeat(
+        run,
+        owner,
+        done=progress.done,
+        total=progress.total,
+        message=progress.message,
+        log_tail=_printable(child.log_tail(LOG_TAIL_BYTES)),
+        isolation=isolation,
+    )
+    if not ours:
+        raise Stopped(RunStatus.CANCELLED, "cancelled", "Cancelled on request.")
+
+
+def _progress(out: Path) -> Progress:
+    """The last whole line of the child's progress file; nothing it writes there can do more than look odd."""
+    try:
+        lines = collect.read_tail(out, "progress.jsonl", max_bytes=4096).decode("utf-8", "replace").splitlines()
+        return Progress.model_validate_json(lines[-1])
+    except (collect.CollectError, IndexError, ValidationError):
+        return Progress(done=0, total=0)
+
+
+def _check_exit(child: sandbox.Child, out: Path, request: RunRequest) -> None:
+    """Turn whatever ended the child into a typed status with a reason people can act on."""
+    code = child.poll()
+    if code == 0:
+        return
+    if code == 3:
+        try:
+            failure = Failure.model_validate_json(collect.read_file(out, "failure.json", max_bytes=64 * 1024))
+        except (collect.CollectError, ValidationError):
+            failure = Failure(code="crashed", message="It ended without saying why.")
+        status = RunStatus.SKIPPED if failure.skipped else RunStatus.ERRORED
+        raise Stopped(status, _printable(failure.code)[:60], _printable(failure.message)[:2000])
+    last = _printable(child.log_tail(600)).strip().splitlines()
+    raise Stopped(
+        RunStatus.ERRORED,
+        "crashed",
+        f"The process {child.exit_reason()}. "
+        f"Its limits were {request.limits.memory_bytes / 2**30:.1f} GiB of memory and "
+        f"{request.limits.file_bytes / 2**30:.1f} GiB a file. Last line: {last[-1] if last else '(none)'}",
+    )
+
+
+def _printable(text: str) -> str:
+    """Hostile output made safe to store and show: PostgreSQL takes no NUL, and control characters fool terminals."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+
+
+def _store(result: EvaluationResult, shards: Path) -> list[leases.StoredFile]:
+    """Put charts, examples and records into the artefact store."""
+    files = []
+
+    def keep(kind: str, name: str, media_type: str, data: bytes) -> None:
+        files.append(leases.StoredFile(kind, name, media_type, store.put(data), len(data)))
+
+    for chart in result.charts:
+        keep("chart", chart.name, "application/json", chart.model_dump_json().encode())
+    if result.examples:
+        examples = json.dumps([e.model_dump(mode="json") for e in result.examples]).encode()
+        keep("examples", "examples", "application/json", examples)
+    for path in sorted(shards.glob("shard-*.parquet")):
+        keep("records", path.name, "application/vnd.apache.parquet", path.read_bytes())
+    return files
+
+
+def sweep() -> None:
+    """Remove the folders of runs that no longer run: a killed worker cannot."""
+    if not settings.RUNS_DIR.is_dir():
+        return
+    running = set(EvaluationRun.objects.filter(status=RunStatus.RUNNING).values_list("pk", flat=True))
+    for folder in settings.RUNS_DIR.iterdir():
+        if folder.name not in running:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -52,6 +52,7 @@ def housekeep() -> None:
         for audit in leases.ready_to_settle():
             settle(audit.pk)
         registry.expire_uploads()
+        supervise.sweep()
         if leases.anything_queued():
             celery.send_task(WAKE, queue=TASKS[WAKE], expires=3600)
     finally:

@@ -28,6 +28,10 @@ WORST_FIRST = (
 )
 
 
+# An interval this many times too wide would take a thousand times the examples: no number is named then.
+MAX_NARROWING = math.sqrt(1000)
+
+
 class VerdictName(StrEnum):
     MEETS = "meets"
     MEETS_WITH_ACCEPTED_RISK = "meets_with_accepted_risk"
@@ -135,9 +139,6 @@ def _examples_to_settle(demand: Demand, measured: Measurement) -> int | None:
     assert measured.value is not None and measured.low is not None and measured.high is not None
     distance = abs(measured.value - demand.limit)
     towards_limit = measured.value - measured.low if measured.value > demand.limit else measured.high - measured.value
-    if distance == 0 or towards_limit <= 0:
+    if towards_limit <= 0 or distance < towards_limit / MAX_NARROWING:
         return None
-    factor = (towards_limit / distance) ** 2
-    if factor > 1000:
-        return None
-    return max(1, math.ceil(measured.n * (factor - 1)))
+    return max(1, math.ceil(measured.n * ((towards_limit / distance) ** 2 - 1)))
