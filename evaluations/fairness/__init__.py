@@ -1,0 +1,1 @@
+"""Evaluations of how a model treats groups of people."""

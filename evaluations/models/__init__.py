@@ -1,0 +1,1 @@
+"""The model under evaluation behind one small protocol per kind."""

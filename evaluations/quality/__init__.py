@@ -1,0 +1,1 @@
+"""Evaluations of how good a model's answers are."""

@@ -1,0 +1,154 @@
+"""quality.classification: how often a classifier is right, overall and per class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from evaluations.planning import shards
+from evaluations.spec import (
+    Access,
+    Direction,
+    EvaluationResult,
+    MetricSpec,
+    Modality,
+    Params,
+    Plan,
+    Requirements,
+    Shard,
+    ShardState,
+)
+
+if TYPE_CHECKING:
+    from evaluations.context import Context
+    from evaluations.data.dataset import Dataset
+    from evaluations.models.protocol import Model
+
+
+class ClassificationParams(Params):
+    max_error_rate: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        title="Largest share of errors",
+        description="Above this share of examples without an answer, nothing is estimated.",
+    )
+
+
+class Classification:
+    """Truth against the most probable class. No answer: wrong in the lower bound, right in the upper."""
+
+    name: ClassVar[str] = "quality.classification"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Classification quality"
+    question: ClassVar[str] = "How often is the model right, and is it right for every class?"
+    Params: ClassVar[type[Params]] = ClassificationParams
+    requires: ClassVar[Requirements] = Requirements(
+        modalities=(Modality.TEXT_CLASSIFIER, Modality.TABULAR), access=(Access.LABEL | Access.PROBS).value
+    )
+    tags: ClassVar[tuple[str, ...]] = ("accuracy",)
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        MetricSpec(
+            name="accuracy",
+            title="Accuracy",
+            unit="proportion",
+            direction=Direction.HIGHER,
+            formula="right answers / answers; Wilson interval",
+            reference="Wilson 1927, JASA 22:209",
+            plain="The model gave the right answer for {value} of the examples.",
+        ),
+        MetricSpec(
+            name="balanced_accuracy",
+            title="Balanced accuracy",
+            unit="proportion",
+            direction=Direction.HIGHER,
+            formula="mean over classes of right answers / examples of the class; MOVER interval over Wilson",
+            reference="Brodersen et al. 2010, ICPR; interval: Zou & Donner 2008, Statistics in Medicine 27:1693",
+            plain="With every class counting the same, the model was right for {value} of the examples.",
+        ),
+        MetricSpec(
+            name="macro_f1",
+            title="Macro F1",
+            unit="score",
+            direction=Direction.HIGHER,
+            formula="mean over classes of 2·TP/(2·TP + FP + FN); bootstrap over confusion cells",
+            reference="Opitz & Burst 2019, arXiv 1911.03347, eq. 2",
+            plain="Finding each class without false alarms scored {value}, averaged over the classes.",
+        ),
+        MetricSpec(
+            name="mcc",
+            title="Matthews correlation",
+            unit="score",
+            direction=Direction.HIGHER,
+            formula="correlation of truth and answer, K classes; bootstrap over confusion cells",
+            reference="Gorodkin 2004, Comput. Biol. Chem. 28:367",
+            plain="Answers and truth correlate at {value}, where 0 is guessing and 1 is always right.",
+        ),
+        MetricSpec(
+            name="auroc",
+            title="Area under the ROC curve",
+            unit="probability",
+            direction=Direction.HIGHER,
+            formula="P(positive scored above negative) + ½ P(equal); several classes: mean of one against rest",
+            reference="Hanley & McNeil 1982, Radiology 143:29; interval: Newcombe 2006, Statistics in Medicine 25:559",
+            plain="The model ranks a random member of a class above a random non-member with probability {value}.",
+        ),
+        MetricSpec(
+            name="average_precision",
+            title="Average precision",
+            unit="proportion",
+            direction=Direction.HIGHER,
+            formula="Σ (R_i − R_{i−1})·P_i for the last class; several classes: mean of one against rest; "
+            "Wilson interval at the number of positives",
+            reference="Boyd, Eng & Page 2013, ECML PKDD",
+            plain="Going down the model's ranking, on average {value} of the examples above each hit are hits.",
+        ),
+        MetricSpec(
+            name="log_loss",
+            title="Log loss",
+            unit="nats",
+            direction=Direction.LOWER,
+            formula="mean of −ln p(true class), p clipped at 2.2e-16; t interval",
+            reference="Good 1952, JRSS B 14:107",
+            plain="The model's surprise at the true answer was {value} nats on average; 0 is certain and right.",
+        ),
+    )
+
+    def plan(self, data_rows: int, params: ClassificationParams) -> Plan:
+        from evaluations.stats import smallest_detectable_effect
+
+        return Plan(
+            shards=shards(data_rows),
+            expected_queries=data_rows,
+            smallest_detectable_effect=smallest_detectable_effect(data_rows),
+        )
+
+    def run_shard(
+        self, model: Model, data: Dataset, params: ClassificationParams, ctx: Context, shard: Shard
+    ) -> ShardState:
+        from evaluations import scoring
+
+        return scoring.score_shard(model, data, ctx, scoring.all_rows(data, shard))
+
+    def merge(
+        self, states: Sequence[ShardState], data: Dataset, params: ClassificationParams, ctx: Context
+    ) -> EvaluationResult:
+        from evaluations import charts, scoring
+        from evaluations.quality import classification_scores
+
+        scored = scoring.collect(states, data, ctx)
+        metrics = classification_scores.measure(scored, params.max_error_rate, ctx)
+        answered = scored.answered()
+        return ctx.result(
+            self,
+            params,
+            metrics=metrics,
+            charts=charts.confusion(answered.truth, answered.predicted, scored.labels) if answered.n else [],
+            coverage=scored.coverage(),
+            warnings=classification_scores.warnings(scored),
+        )
+
+
+EVALUATION = Classification()

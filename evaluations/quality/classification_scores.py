@@ -1,0 +1,208 @@
+"""The numbers of quality.classification: point values as scikit-learn defines them, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+from evaluations import stats
+from evaluations.scoring import Scored, not_estimable, too_many_errors
+from evaluations.spec import Interval, Metric
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from evaluations.context import Context
+
+    OfCells = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
+EPSILON = float(np.finfo(np.float64).eps)
+NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "average_precision", "log_loss")
+
+
+def measure(scored: Scored, max_error_rate: float, ctx: Context) -> list[Metric]:
+    """Every metric of quality.classification."""
+    reason = too_many_errors(scored, max_error_rate)
+    if reason:
+        return [not_estimable(name, scored.n, reason) for name in NAMES]
+    return [
+        _accuracy(scored),
+        _balanced_accuracy(scored),
+        _of_cells("macro_f1", macro_f1, scored, ctx),
+        _of_cells("mcc", mcc, scored, ctx),
+        *_ranking(scored),
+        _log_loss(scored),
+    ]
+
+
+def warnings(scored: Scored) -> list[str]:
+    absent = [scored.labels[k] for k in range(len(scored.labels)) if not (scored.truth == k).any()]
+    if absent:
+        return [f"No example has the class {', '.join(map(repr, absent[:10]))}: nothing is said about it."]
+    return []
+
+
+# --- counts ---------------------------------------------------------------------------------------
+
+
+def confusion_cells(scored: Scored) -> NDArray[np.int64]:
+    """Counts (truth, answer), shape (K, K)."""
+    k = len(scored.labels)
+    return np.bincount(scored.truth * k + scored.predicted, minlength=k * k).reshape(k, k)
+
+
+def macro_f1(cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(…, K, K) counts to (…,): mean F1 over the classes that occur as truth or as answer."""
+    hits = np.diagonal(cells, axis1=-2, axis2=-1)
+    both = cells.sum(axis=-1) + cells.sum(axis=-2)  # 2·TP + FP + FN
+    with np.errstate(invalid="ignore", divide="ignore"):
+        f1 = np.where(both > 0, 2 * hits / both, np.nan)
+    return np.asarray(np.nanmean(f1, axis=-1))
+
+
+def mcc(cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(…, K, K) counts to (…,): Gorodkin's R_K; 0 where truth or answers are all one class."""
+    n = cells.sum(axis=(-2, -1)).astype(np.float64)
+    hits = np.trace(cells, axis1=-2, axis2=-1)
+    truth, answer = cells.sum(axis=-1).astype(np.float64), cells.sum(axis=-2).astype(np.float64)
+    covariance = hits * n - (truth * answer).sum(axis=-1)
+    scale = np.sqrt((n**2 - (truth**2).sum(axis=-1)) * (n**2 - (answer**2).sum(axis=-1)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(scale > 0, covariance / scale, 0.0)
+
+
+def softened(cells: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights for the cell bootstrap: a class that was always right, or never, gets one pseudo-count the other way.
+
+    Otherwise a perfect score on a handful of rows would have an interval of no width.
+    """
+    weights = cells.astype(np.float64)
+    k = len(cells)
+    for c in range(k):
+        total = cells[c].sum()
+        if total and cells[c, c] == total:
+            weights[c, np.arange(k) != c] += 1 / (k - 1)
+        elif total and cells[c, c] == 0:
+            weights[c, c] += 1
+    return weights
+
+
+def _accuracy(scored: Scored) -> Metric:
+    right = scored.answered()
+    part = stats.Proportion(int((right.predicted == right.truth).sum()), right.n, scored.n - right.n)
+    return Metric(name="accuracy", value=part.value, interval=part.interval(), n=scored.n)
+
+
+def _balanced_accuracy(scored: Scored) -> Metric:
+    right = scored.answered()
+    hits = right.predicted == right.truth
+    parts = []
+    for k in np.unique(scored.truth):
+        here = right.truth == k
+        if not here.any():
+            return not_estimable("balanced_accuracy", scored.n, f"No answer for class {scored.labels[k]!r}.")
+        unknown = int(((scored.truth == k) & scored.errors).sum())
+        parts.append(stats.Proportion(int(hits[here].sum()), int(here.sum()), unknown))
+    if len(parts) < 2:
+        return not_estimable(
+            "balanced_accuracy", scored.n, "All examples are of one class: add examples of another."
+        )
+    value = sum(p.value for p in parts) / len(parts)
+    return Metric(name="balanced_accuracy", value=value, interval=stats.mover_mean(parts), n=scored.n)
+
+
+def _of_cells(name: str, statistic: OfCells, scored: Scored, ctx: Context) -> Metric:
+    if len(np.unique(scored.truth)) < 2:
+        return not_estimable(name, scored.n, "All examples are of one class: add examples of another.")
+    value = float(statistic(confusion_cells(scored.answered())))
+    low, _ = _resampled(statistic, scored.filled("worst"), ctx.rng(f"bootstrap:{name}"))
+    _, high = _resampled(statistic, scored.filled("best"), ctx.rng(f"bootstrap:{name}"))
+    interval = Interval(low=min(value, low), high=max(value, high), method="percentile_bootstrap")
+    return Metric(name=name, value=value, interval=interval, n=scored.n)
+
+
+def _resampled(statistic: OfCells, scored: Scored, rng: np.random.Generator) -> tuple[float, float]:
+    cells = confusion_cells(scored)
+    return stats.percentile(stats.cell_bootstrap(cells, statistic, rng, weights=softened(cells)))
+
+
+# --- scores ---------------------------------------------------------------------------------------
+
+
+def auroc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    """Mann–Whitney estimate with ties counted half."""
+    ranks = scipy_stats.rankdata(score)
+    m, n = int(positive.sum()), int((~positive).sum())
+    return float((ranks[positive].sum() - m * (m + 1) / 2) / (m * n))
+
+
+def average_precision(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    """Step-wise area under precision against recall, ties taken together."""
+    order = np.argsort(-score, kind="stable")
+    hits, ordered = positive[order].astype(np.float64), score[order]
+    last: NDArray[np.int64] = np.append(
+        np.flatnonzero(np.diff(ordered)), len(ordered) - 1
+    )  # end of each run of ties
+    found = np.cumsum(hits)[last]
+    gained = np.diff(found, prepend=0.0)
+    return float((gained * found / (last + 1)).sum() / hits.sum())
+
+
+def _ranking(scored: Scored) -> list[Metric]:
+    """AUROC and AP. Two classes: of the second one. More: mean of one against rest over the classes present."""
+    present = [k for k in range(len(scored.labels)) if 0 < (scored.truth == k).sum() < scored.n]
+    classes = [1] if len(scored.labels) == 2 and 1 in present else present
+    if not classes:
+        reason = "All examples are of one class: add examples of another."
+        return [not_estimable(name, scored.n, reason) for name in ("auroc", "average_precision")]
+    answered, worst, best = scored.answered(), scored.filled("worst"), scored.filled("best")
+    found: dict[str, list[tuple[float, Interval, Interval]]] = {"auroc": [], "average_precision": []}
+    for k in classes:
+        if not 0 < (answered.truth == k).sum() < answered.n:
+            reason = f"No answer for class {scored.labels[k]!r}, or for any other."
+            return [not_estimable(name, scored.n, reason) for name in found]
+        positives = int((scored.truth == k).sum())
+        point, low, high = ((s.truth == k, s.probs[:, k]) for s in (answered, worst, best))
+        found["auroc"].append(
+            (
+                auroc(*point),
+                stats.auc_interval(auroc(*low), positives, scored.n - positives),
+                stats.auc_interval(auroc(*high), positives, scored.n - positives),
+            )
+        )
+        found["average_precision"].append(
+            (
+                average_precision(*point),
+                stats.wilson(average_precision(*low) * positives, positives),
+                stats.wilson(average_precision(*high) * positives, positives),
+            )
+        )
+    return [_mean_of(name, parts, scored.n) for name, parts in found.items()]
+
+
+def _mean_of(name: str, parts: list[tuple[float, Interval, Interval]], n: int) -> Metric:
+    """Mean over classes. Ends are averaged: exact for one class, conservative for several, which are correlated."""
+    value = float(np.mean([p for p, _, _ in parts]))
+    low = float(np.mean([lo.low for _, lo, _ in parts]))
+    high = float(np.mean([hi.high for _, _, hi in parts]))
+    interval = Interval(low=min(low, value), high=max(high, value), method=parts[0][1].method)
+    return Metric(name=name, value=value, interval=interval, n=n)
+
+
+def losses(scored: Scored) -> NDArray[np.float64]:
+    """−ln of the probability of the true class, per row, in nats."""
+    p = scored.probs / scored.probs.sum(axis=1, keepdims=True)
+    return -np.log(np.clip(p[np.arange(scored.n), scored.truth], EPSILON, 1.0))
+
+
+def _log_loss(scored: Scored) -> Metric:
+    value = float(losses(scored.answered()).mean())
+    low = stats.mean_interval(losses(scored.filled("best")))
+    high = stats.mean_interval(losses(scored.filled("worst")))
+    interval = None
+    if low and high:
+        interval = Interval(low=min(value, max(0.0, low.low)), high=max(value, high.high), method="t")
+    return Metric(name="log_loss", value=value, interval=interval, n=scored.n)

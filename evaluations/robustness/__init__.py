@@ -1,0 +1,1 @@
+"""Evaluations of how a model holds under changed input."""

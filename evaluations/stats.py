@@ -1,0 +1,219 @@
+"""Confidence intervals and resampling: closed forms first, seeded PCG64 where resampling is needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import optimize, special
+
+from evaluations.spec import Interval
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEVEL = 0.95
+DRAWS = 9_999  # with order statistics 250 and 9,750 the percentile interval is exact: (B + 1)·α/2 is whole
+
+
+def z_of(level: float = LEVEL) -> float:
+    """Two-sided normal quantile: 1.95996… at 95 %."""
+    return float(special.ndtri((1 + level) / 2))
+
+
+def wilson(successes: float, n: float, level: float = LEVEL) -> Interval:
+    """Score interval of a proportion (Wilson 1927; Brown, Cai & DasGupta 2001). n ≥ 1; counts may be fractional."""
+    z = z_of(level)
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    low = 0.0 if successes <= 0 else max(0.0, centre - half)
+    high = 1.0 if successes >= n else min(1.0, centre + half)
+    return Interval(low=low, high=high, method="wilson", level=level)
+
+
+def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> Interval:
+    """Exact interval of a proportion (Clopper & Pearson 1934): never covers less than `level`. n ≥ 1."""
+    tail = (1 - level) / 2
+    low = 0.0 if successes == 0 else float(special.betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes == n else float(special.betaincinv(successes + 1, n - successes, 1 - tail))
+    return Interval(low=low, high=high, method="clopper_pearson", level=level)
+
+
+def spanning(lower: Interval, upper: Interval, value: float) -> Interval:
+    """Low end of one interval, high end of another, widened where needed to hold `value`."""
+    return Interval(
+        low=min(lower.low, value), high=max(upper.high, value), method=lower.method, level=lower.level
+    )
+
+
+def mean_interval(values: NDArray[np.float64], level: float = LEVEL) -> Interval | None:
+    """Student's t interval of a mean, s/√n; None for fewer than two values."""
+    n = len(values)
+    if n < 2:
+        return None
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / math.sqrt(n)
+    mean = float(values.mean())
+    return Interval(low=mean - half, high=mean + half, method="t", level=level)
+
+
+# --- functions of several independent proportions ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """successes of n, of which `unknown` more rows gave no answer and may be either."""
+
+    successes: int
+    n: int
+    unknown: int = 0
+
+    @property
+    def value(self) -> float:
+        return self.successes / self.n
+
+    def bounds(self, level: float = LEVEL) -> tuple[float, float]:
+        """Wilson bounds: unknown rows count as failures in the lower one, as successes in the upper one."""
+        every = self.n + self.unknown
+        return (
+            min(self.value, wilson(self.successes, every, level).low),
+            max(self.value, wilson(self.successes + self.unknown, every, level).high),
+        )
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        low, high = self.bounds(level)
+        return Interval(low=low, high=high, method="wilson", level=level)
+
+
+def mover_mean(parts: Sequence[Proportion], level: float = LEVEL) -> Interval:
+    """Unweighted mean of independent proportions by MOVER over Wilson bounds (Zou & Donner 2008).
+
+    Unlike the bootstrap it keeps its width where every proportion is 0 or 1.
+    """
+    mean = sum(p.value for p in parts) / len(parts)
+    bounds = [(p.value, *p.bounds(level)) for p in parts]
+    low = mean - math.sqrt(sum((p - lo) ** 2 for p, lo, _ in bounds)) / len(parts)
+    high = mean + math.sqrt(sum((hi - p) ** 2 for p, _, hi in bounds)) / len(parts)
+    return Interval(low=max(0.0, low), high=min(1.0, high), method="mover_wilson", level=level)
+
+
+def mover_difference(a: Proportion, b: Proportion, level: float = LEVEL) -> tuple[float, float]:
+    """Bounds of p_a − p_b: Newcombe 1998 (Statistics in Medicine 17:873), method 10."""
+    (la, ua), (lb, ub) = a.bounds(level), b.bounds(level)
+    d = a.value - b.value
+    return d - math.hypot(a.value - la, ub - b.value), d + math.hypot(ua - a.value, b.value - lb)
+
+
+def mover_ratio(a: Proportion, b: Proportion, level: float = LEVEL) -> tuple[float, float]:
+    """Bounds of p_a / p_b by MOVER-R over Wilson bounds (Donner & Zou 2012, eqs. 9–10). May be (0, inf)."""
+    (la, ua), (lb, ub) = a.bounds(level), b.bounds(level)
+    ab = a.value * b.value
+    low_den, high_den = ub * (2 * b.value - ub), lb * (2 * b.value - lb)
+    low = 0.0
+    if low_den != 0:
+        low = (
+            ab - math.sqrt(max(0.0, ab * ab - la * ub * (2 * a.value - la) * (2 * b.value - ub)))
+        ) / low_den
+    elif ab > 0:
+        low = la * (2 * a.value - la) / (2 * ab)
+    high = math.inf
+    if high_den > 0:
+        high = (
+            ab + math.sqrt(max(0.0, ab * ab - ua * lb * (2 * a.value - ua) * (2 * b.value - lb)))
+        ) / high_den
+    return max(0.0, low), high
+
+
+def auc_interval(auc: float, positives: int, negatives: int, level: float = LEVEL) -> Interval:
+    """Area under the ROC curve: Newcombe 2006 (Statistics in Medicine 25:559), method 5.
+
+    Solves |auc − θ| = z·√V(θ) with Hanley & McNeil's variance at the mean group size, so it
+    keeps its width at auc = 1.
+    """
+    z, size = z_of(level), (positives + negatives) / 2
+
+    def excess(theta: float) -> float:
+        spread = 1 + (size - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
+        return (auc - theta) ** 2 - z * z * theta * (1 - theta) * spread / (positives * negatives)
+
+    low = 0.0 if auc <= 0 else float(optimize.brentq(excess, 0.0, min(auc, 1 - 1e-12)))
+    high = 1.0 if auc >= 1 else float(optimize.brentq(excess, max(auc, 1e-12), 1.0))
+    return Interval(low=low, high=high, method="newcombe_auc", level=level)
+
+
+# --- resampling ---------------------------------------------------------------------------------
+
+
+def percentile(draws: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
+    """Order statistics (B + 1)·α/2 and (B + 1)·(1 − α/2) of B draws: the 250th and 9,750th of 9,999."""
+    ordered = np.sort(draws[np.isfinite(draws)])
+    k = max(1, round((len(ordered) + 1) * (1 - level) / 2))
+    return float(ordered[k - 1]), float(ordered[len(ordered) - k])
+
+
+def bootstrap(
+    values: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+) -> tuple[float, float]:
+    """Percentile interval over resampled rows. `statistic` maps (b, n, …) to (b,), row means for instance."""
+    n = len(values)
+    step = max(1, 4_000_000 // max(1, values.size))
+    found = [
+        statistic(values[rng.integers(0, n, (min(step, draws - start), n))])
+        for start in range(0, draws, step)
+    ]
+    return percentile(np.concatenate(found))
+
+
+def cell_bootstrap(
+    cells: NDArray[np.int64],
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+    weights: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Draws of a statistic of counts, (draws,), resampling the multinomial over the cells.
+
+    The law is that of resampling the n rows, at a cost that does not grow with n. `cells`
+    has any shape; `statistic` maps (b, *cells.shape) to (b,). `weights` replaces the
+    cell probabilities cells/n.
+    """
+    n = int(cells.sum())
+    p = (cells if weights is None else weights).astype(np.float64).ravel()
+    p = p / p.sum()
+    step = max(1, 4_000_000 // cells.size)
+    found = []
+    for start in range(0, draws, step):
+        drawn = rng.multinomial(n, p, size=min(step, draws - start))
+        found.append(statistic(drawn.reshape(-1, *cells.shape)))
+    return np.concatenate(found)
+
+
+# --- planning -----------------------------------------------------------------------------------
+
+
+def examples_to_settle(value: float, low: float, high: float, limit: float, n: int) -> int | None:
+    """About how many more examples would settle an inconclusive result; None where value equals the limit.
+
+    Half-widths shrink as 1/√n: the half on the limit's side must become shorter than |value − limit|.
+    """
+    gap = abs(value - limit)
+    half = value - low if limit <= value else high - value
+    if gap == 0:
+        return None
+    return max(0, math.ceil(n * (half / gap) ** 2) - n)
+
+
+def smallest_detectable_effect(n: int, power: float = 0.8, p: float = 0.5) -> float:
+    """Smallest difference from a limit that n examples detect at 95 % two-sided: (z₀.₉₇₅ + z_power)·√(p(1−p)/n)."""
+    return (z_of() + float(special.ndtri(power))) * math.sqrt(p * (1 - p) / max(1, n))
+
+
+def permutation_p(observed: float, null: NDArray[Any]) -> float:
+    """Permutation p value, (1 + #{null ≥ observed})/(B + 1) (Davison & Hinkley 1997, §4.2)."""
+    return float((1 + int((null >= observed - 1e-12).sum())) / (len(null) + 1))
