@@ -9,6 +9,9 @@ from django.db.backends.postgresql.operations import DatabaseOperations
 from auditor.accounts.models import Membership, Role, Team, User
 from auditor.accounts.services import principal_of
 from auditor.core.access import Principal
+from auditor.policies.models import PolicyVersion
+from auditor.policies.services import ensure_builtin
+from auditor.registry.models import Dataset, DatasetVersion, Model, ModelVersion
 
 PASSWORD = "correct horse battery staple"
 
@@ -79,3 +82,39 @@ def flush_past_triggers() -> None:
         original(self, ["SET LOCAL session_replication_role = replica", *sql_list])
 
     DatabaseOperations.execute_sql_flush = flush
+
+
+@pytest.fixture
+def income(engineer: User, team: Team) -> ModelVersion:
+    """A tabular model version, as a row alone: no file lies behind it."""
+    model = Model.objects.create(name="income", team=team, owner=engineer, modality="tabular", intended_use="Demo.")
+    return ModelVersion.objects.create(
+        model=model,
+        version="1.0",
+        digest="sha256:" + "a" * 64,
+        format="skops",
+        files=[{"path": "model.skops", "size": 10, "sha256": "b" * 64}],
+        size=10,
+        submitted_by=engineer,
+    )
+
+
+@pytest.fixture
+def adult(engineer: User, team: Team) -> DatasetVersion:
+    """A data set version with two sensitive columns, as a row alone."""
+    return DatasetVersion.objects.create(
+        dataset=Dataset.objects.create(name="adult", team=team, licence="CC BY 4.0"),
+        version="1",
+        digest="sha256:" + "c" * 64,
+        format="csv",
+        size=10,
+        rows=1000,
+        roles={"age": "input", "sex": "sensitive", "race": "sensitive", "income": "target"},
+        favourable_label=">50K",
+        submitted_by=engineer,
+    )
+
+
+@pytest.fixture
+def release_gate(db: None) -> PolicyVersion:
+    return {v.policy.name: v for v in ensure_builtin()}["release-gate"]
