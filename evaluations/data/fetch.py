@@ -76,6 +76,11 @@ def entry(name: str) -> Entry:
     return entries()[name]
 
 
+def present(name: str, destination: Path) -> bool:
+    """Whether every file of a catalogue entry lies below `destination` with the right content."""
+    return all(_matches(destination / file.name, file) for file in entry(name).files)
+
+
 def fetch(name: str, destination: Path) -> list[Path]:
     """The files of a catalogue entry below `destination`, downloaded only where one is absent or differs.
 
@@ -84,7 +89,7 @@ def fetch(name: str, destination: Path) -> list[Path]:
     """
     wanted = entry(name)
     paths = [destination / file.name for file in wanted.files]
-    if all(_matches(path, file) for path, file in zip(paths, wanted.files, strict=True)):
+    if present(name, destination):
         return paths
     with tempfile.TemporaryDirectory(prefix="auditor-fetch-") as temporary:
         archive = _download(wanted, Path(temporary))
