@@ -87,7 +87,9 @@ def flush_past_triggers() -> None:
 @pytest.fixture
 def income(engineer: User, team: Team) -> ModelVersion:
     """A tabular model version, as a row alone: no file lies behind it."""
-    model = Model.objects.create(name="income", team=team, owner=engineer, modality="tabular", intended_use="Demo.")
+    model = Model.objects.create(
+        name="income", team=team, owner=engineer, modality="tabular", intended_use="Demo."
+    )
     return ModelVersion.objects.create(
         model=model,
         version="1.0",

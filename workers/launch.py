@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from django.conf import settings
+
 from auditor.core import embedded
 from auditor.core.queue import HOUSEKEEPING, WORK
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auditor.settings")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -28,9 +31,7 @@ class PortInUse(Exception):
     port: int
 
     def __str__(self) -> str:
-        return (
-            f"Port {self.port} is in use. Stop what listens there, or choose another: make serve PORT={self.port + 1}"
-        )
+        return f"Port {self.port} is in use. Stop what listens there, or choose another: make serve PORT={self.port + 1}"
 
 
 def check_port(port: int, host: str = "127.0.0.1") -> None:
@@ -50,28 +51,28 @@ def free_port() -> int:
         return port
 
 
-def concurrency() -> int:
-    """How many runs at a time: WORKER_CONCURRENCY, else one for every two cores."""
-    return int(os.environ.get("WORKER_CONCURRENCY") or max(1, (os.cpu_count() or 1) // 2))
-
-
 def worker_commands() -> list[list[str]]:
-    celery = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "--without-gossip", "--without-mingle"]
-    schedule = embedded.state_dir() / "celerybeat-schedule"
-    return [
-        [*celery, "-Q", WORK, "-n", f"{WORK}-{os.getpid()}@%h", "--concurrency", str(concurrency()), "-l", "WARNING"],
-        [*celery, "-Q", HOUSEKEEPING, "-n", f"{HOUSEKEEPING}-{os.getpid()}@%h", "--concurrency", "1", "-l", "WARNING"]
-        + ["-B", "-s", str(schedule)],
+    celery = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "workers.app",
+        "worker",
+        "--without-gossip",
+        "--without-mingle",
     ]
+    schedule = embedded.state_dir() / "celerybeat-schedule"
+    work = ["-Q", WORK, "-n", f"work-{os.getpid()}@%h", "--concurrency", str(settings.WORKER_CONCURRENCY)]
+    keep = ["-Q", HOUSEKEEPING, "-n", f"housekeeping-{os.getpid()}@%h", "--concurrency", "1"]
+    clock = ["-B", "-s", str(schedule)]
+    return [[*celery, *work, "-l", "WARNING"], [*celery, *keep, *clock, "-l", "WARNING"]]
 
 
 def web_command(port: int) -> list[str]:
-    return [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)] + [
-        "--blocking-threads",
-        "4",
-        "--log-level",
-        "warning",
-        "auditor.wsgi:application",
+    return [
+        *[sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)],
+        *["--blocking-threads", "4", "--log-level", "warning", "auditor.wsgi:application"],
     ]
 
 
@@ -109,7 +110,9 @@ def main() -> int:
     if not os.environ.get("DATABASE_URL"):
         embedded.ensure_running()
     subprocess.run([sys.executable, "manage.py", "prepare"], cwd=REPOSITORY, check=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both ways of stopping it run the same clean-up
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # both ways of stopping it run the same clean-up
     processes = start([web_command(port), *worker_commands()])
     print(f"Open http://127.0.0.1:{port}/ (Ctrl-C stops it)", flush=True)
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +21,12 @@ from auditor.core import store
 from auditor.core.errors import DomainError
 from evaluations import catalogue
 from evaluations.spec import DataRef, EvaluationResult, Failure, Limits, ModelRef, Progress, RunRequest
-from workers.isolation import collect, sandbox
+from workers.isolation import collect, logs, sandbox
 
 POLL_SECONDS = 0.2
-LOG_TAIL_BYTES = 8 * 1024
+LOG_TAIL = 8000  # characters
 RESULT_BYTES = 32 * 2**20
-SHARDS_BYTES = 2 * 2**30
+TYPED_FAILURE = 3  # exit status of `python -m evaluations` that comes with failure.json
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Stopped(Exception):
     status: RunStatus
     code: str
     reason: str
+    log: str = ""
 
 
 def supervise(run: EvaluationRun, owner: str) -> None:
@@ -50,9 +53,21 @@ def supervise(run: EvaluationRun, owner: str) -> None:
         close_old_connections()
         leases.succeed(run, owner, result, files, device=device, isolation=isolation)
     except Stopped as stop:
-        leases.fail(run, owner, stop.status, code=stop.code, reason=stop.reason, isolation=isolation)
-    except DomainError as error:  # a full disk, a lost lease
+        leases.fail(
+            run,
+            owner,
+            stop.status,
+            code=stop.code,
+            reason=stop.reason,
+            isolation=isolation,
+            log_tail=stop.log,
+        )
+    except DomainError as error:  # a full artefact folder, a lost lease
         leases.fail(run, owner, RunStatus.ERRORED, code=error.code, reason=error.message, isolation=isolation)
+    except collect.StorageFull as error:
+        leases.fail(run, owner, RunStatus.ERRORED, code="disk_full", reason=str(error), isolation=isolation)
+    except (collect.CollectError, sandbox.SandboxError) as error:
+        leases.fail(run, owner, RunStatus.ERRORED, code="sandbox", reason=str(error), isolation=isolation)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -92,10 +107,9 @@ def _measure(
     out = folder / "out"
     child = _start("run", request, folder, out, read=[Path(request.model.path), Path(request.data.path)])
     isolation.update(child.level.as_dict())
-    _wait(child, run, owner, request, out, isolation)
-    _check_exit(child, out, request)
+    _check_end(_wait(child, run, owner, out, isolation), out, child)
     shards = folder / "shards"
-    collect.copy_files(out, shards, pattern="shard-*", max_bytes=SHARDS_BYTES)
+    collect.copy_files(out, shards, caps=collect.Caps())
     return shards
 
 
@@ -104,13 +118,17 @@ def _judge(
 ) -> tuple[EvaluationResult, str]:
     """Run the child that computes the metrics. It never loads the model; its result is validated here."""
     out = folder / "merged"
-    child = _start("merge", request, folder, out, read=[shards, Path(request.data.path)], extra=["--shards", str(shards)])
-    _wait(child, run, owner, request, out, isolation)
-    _check_exit(child, out, request)
+    child = _start(
+        "merge", request, folder, out, read=[shards, Path(request.data.path)], extra=["--shards", str(shards)]
+    )
+    _check_end(_wait(child, run, owner, out, isolation), out, child)
     try:
-        result = EvaluationResult.model_validate_json(collect.read_file(out, "result.json", max_bytes=RESULT_BYTES))
+        result = EvaluationResult.model_validate_json(
+            collect.read_file(out, "result.json", max_bytes=RESULT_BYTES)
+        )
     except ValidationError as error:
-        raise Stopped(RunStatus.ERRORED, "invalid_result", f"The result is not valid: {error.errors()[0]['msg']}") from error
+        detail = error.errors()[0]["msg"]
+        raise Stopped(RunStatus.ERRORED, "invalid_result", f"The result is not valid: {detail}.") from error
     known = {spec.name for spec in catalogue.get(run.evaluation).metrics}
     unknown = sorted({metric.name for metric in result.metrics} - known)
     told = (result.evaluation, result.model_digest, result.data_digest, result.seed)
@@ -122,35 +140,40 @@ def _judge(
 
 
 def _start(
-    command: str, request: RunRequest, folder: Path, out: Path, *, read: list[Path], extra: list[str] | None = None
+    command: str,
+    request: RunRequest,
+    folder: Path,
+    out: Path,
+    *,
+    read: list[Path],
+    extra: list[str] | None = None,
 ) -> sandbox.Child:
     asked = folder / "request.json"
     asked.write_text(request.model_dump_json(by_alias=True))
-    out.mkdir()
+    asked.chmod(0o644)  # the child may have an account of its own
     argv = [sys.executable, "-m", "evaluations", command, str(asked), *(extra or []), "--out", str(out)]
-    return sandbox.launch(argv, read=[asked, Path(request.resources), *read], write=out, limits=request.limits)
+    limits = sandbox.Limits(
+        memory_bytes=request.limits.memory_bytes,
+        file_bytes=request.limits.file_bytes,
+        wall_seconds=request.limits.wall_seconds,
+        threads=max(1, (os.cpu_count() or 1) // settings.WORKER_CONCURRENCY),
+    )
+    return sandbox.launch(argv, read=[asked, Path(request.resources), *read], write=out, limits=limits)
 
 
 def _wait(
-    child: sandbox.Child, run: EvaluationRun, owner: str, request: RunRequest, out: Path, isolation: dict[str, str]
-) -> None:
-    """Keep the lease while the child works; end it on a cancel, a lost lease or the time limit."""
-    deadline = time.monotonic() + request.limits.wall_seconds
+    child: sandbox.Child, run: EvaluationRun, owner: str, out: Path, isolation: dict[str, str]
+) -> sandbox.Ended:
+    """Keep the lease while the child works; end it on a cancel or a lost lease. Its limits end it by themselves."""
     beat_every = min(1.0, settings.LEASE_SECONDS / 5)
     next_beat = 0.0
     try:
-        while child.poll() is None:
-            now = time.monotonic()
-            if now > deadline:
-                raise Stopped(
-                    RunStatus.TIMED_OUT,
-                    "time_limit",
-                    f"It took longer than {request.limits.wall_seconds} s. Raise RUN_WALL_SECONDS, or use fewer examples.",
-                )
-            if now >= next_beat:
-                next_beat = now + beat_every
+        while (ended := child.poll()) is None:
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + beat_every
                 _beat(child, run, owner, out, isolation)
             time.sleep(POLL_SECONDS)  # the child is another process: there is nothing else to wait on
+        return ended
     finally:
         child.terminate()
 
@@ -164,7 +187,7 @@ def _beat(child: sandbox.Child, run: EvaluationRun, owner: str, out: Path, isola
         done=progress.done,
         total=progress.total,
         message=progress.message,
-        log_tail=_printable(child.log_tail(LOG_TAIL_BYTES)),
+        log_tail=_printable(logs.tail(child.stderr))[-LOG_TAIL:],
         isolation=isolation,
     )
     if not ours:
@@ -174,32 +197,45 @@ def _beat(child: sandbox.Child, run: EvaluationRun, owner: str, out: Path, isola
 def _progress(out: Path) -> Progress:
     """The last whole line of the child's progress file; nothing it writes there can do more than look odd."""
     try:
-        lines = collect.read_tail(out, "progress.jsonl", max_bytes=4096).decode("utf-8", "replace").splitlines()
+        lines = collect.read_file(out, "progress.jsonl", max_bytes=4 * 2**20).splitlines()
         return Progress.model_validate_json(lines[-1])
     except (collect.CollectError, IndexError, ValidationError):
         return Progress(done=0, total=0)
 
 
-def _check_exit(child: sandbox.Child, out: Path, request: RunRequest) -> None:
-    """Turn whatever ended the child into a typed status with a reason people can act on."""
-    code = child.poll()
-    if code == 0:
-        return
-    if code == 3:
-        try:
-            failure = Failure.model_validate_json(collect.read_file(out, "failure.json", max_bytes=64 * 1024))
-        except (collect.CollectError, ValidationError):
-            failure = Failure(code="crashed", message="It ended without saying why.")
-        status = RunStatus.SKIPPED if failure.skipped else RunStatus.ERRORED
-        raise Stopped(status, _printable(failure.code)[:60], _printable(failure.message)[:2000])
-    last = _printable(child.log_tail(600)).strip().splitlines()
-    raise Stopped(
+STATUS_OF = {
+    sandbox.Reason.WALL_TIME: (
+        RunStatus.TIMED_OUT,
+        "time_limit",
+        "Raise RUN_WALL_SECONDS, or use fewer examples.",
+    ),
+    sandbox.Reason.CPU_TIME: (RunStatus.TIMED_OUT, "time_limit", "Use fewer examples."),
+    sandbox.Reason.MEMORY: (
         RunStatus.ERRORED,
-        "crashed",
-        f"The process {child.exit_reason()}. "
-        f"Its limits were {request.limits.memory_bytes / 2**30:.1f} GiB of memory and "
-        f"{request.limits.file_bytes / 2**30:.1f} GiB a file. Last line: {last[-1] if last else '(none)'}",
-    )
+        "out_of_memory",
+        "Raise RUN_MEMORY_BYTES, or audit a smaller model.",
+    ),
+    sandbox.Reason.FILE_SIZE: (RunStatus.ERRORED, "output_too_large", "Use fewer examples."),
+    sandbox.Reason.OUTPUT_SIZE: (RunStatus.ERRORED, "output_too_large", "Use fewer examples."),
+}
+
+
+def _check_end(ended: sandbox.Ended, out: Path, child: sandbox.Child) -> None:
+    """Turn whatever ended the child into a typed status with a reason that people can act on."""
+    if ended.reason is sandbox.Reason.FINISHED:
+        return
+    log = _printable(logs.tail(child.stderr))[-LOG_TAIL:]
+    if ended.reason in STATUS_OF:
+        status, code, remedy = STATUS_OF[ended.reason]
+        raise Stopped(status, code, f"{ended.message} {remedy}", log)
+    if ended.returncode == TYPED_FAILURE:
+        with suppress(collect.CollectError, ValidationError):
+            failure = Failure.model_validate_json(collect.read_file(out, "failure.json", max_bytes=64 * 1024))
+            status = RunStatus.SKIPPED if failure.skipped else RunStatus.ERRORED
+            raise Stopped(status, _printable(failure.code)[:60], _printable(failure.message)[:2000], log)
+    said = log.strip().splitlines()
+    last = f" It last said: {said[-1][:500]}" if said else ""
+    raise Stopped(RunStatus.ERRORED, "crashed", f"{ended.message}{last} Its log is on the audit page.", log)
 
 
 def _printable(text: str) -> str:

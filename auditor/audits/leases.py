@@ -63,7 +63,14 @@ def _held(run: EvaluationRun, owner: str) -> QuerySet[EvaluationRun]:
 
 
 def heartbeat(
-    run: EvaluationRun, owner: str, *, done: int, total: int, message: str, log_tail: str, isolation: dict[str, str]
+    run: EvaluationRun,
+    owner: str,
+    *,
+    done: int,
+    total: int,
+    message: str,
+    log_tail: str,
+    isolation: dict[str, str],
 ) -> bool:
     """Renew the lease and publish the progress. False: the run is no longer ours, or is to be cancelled."""
     renewed = _held(run, owner).update(
@@ -129,7 +136,14 @@ def succeed(
 
 
 def fail(
-    run: EvaluationRun, owner: str, status: RunStatus, *, code: str, reason: str, isolation: dict[str, str]
+    run: EvaluationRun,
+    owner: str,
+    status: RunStatus,
+    *,
+    code: str,
+    reason: str,
+    isolation: dict[str, str],
+    log_tail: str = "",
 ) -> bool:
     """Close a run that gave no result. False where it was not ours any more."""
     return bool(
@@ -140,6 +154,7 @@ def fail(
             lease_expires_at=None,
             finished_at=Now(),
             isolation=isolation,
+            log_tail=log_tail,
         )
     )
 
@@ -183,7 +198,7 @@ def anything_queued() -> bool:
 def ready_to_settle() -> list[Audit]:
     """Audits of which nothing runs any more, but that are not closed."""
     return list(
-        Audit.objects.filter(status__in=[AuditStatus.QUEUED, AuditStatus.RUNNING, AuditStatus.CANCELLING]).exclude(
-            runs__status__in=LIVE
-        )
+        Audit.objects.filter(
+            status__in=[AuditStatus.QUEUED, AuditStatus.RUNNING, AuditStatus.CANCELLING]
+        ).exclude(runs__status__in=LIVE)
     )

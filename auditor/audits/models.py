@@ -32,9 +32,13 @@ class Audit(models.Model):
     dataset_version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="audits")
     policy_versions = models.ManyToManyField(PolicyVersion, related_name="audits")
     status = models.CharField(max_length=16, choices=AuditStatus, default=AuditStatus.DRAFT)
-    seed = models.PositiveBigIntegerField()  # from the digests of model, suite and data: there is none to shop for
+    seed = (
+        models.PositiveBigIntegerField()
+    )  # from the digests of model, suite and data: there is none to shop for
     digest = models.CharField(max_length=71)  # of everything that is pinned
-    ordinal = models.PositiveIntegerField()  # the how-many-th audit of this model digest, cancelled ones counted
+    ordinal = (
+        models.PositiveIntegerField()
+    )  # the how-many-th audit of this model digest, cancelled ones counted
     supersedes = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -45,7 +49,9 @@ class Audit(models.Model):
         verbose_name = _("audit")
         indexes: ClassVar = [models.Index(fields=["status", "created_at"], name="audit_by_status")]
         constraints: ClassVar = [
-            models.CheckConstraint(condition=models.Q(status__in=AuditStatus.values), name="audit_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=AuditStatus.values), name="audit_status_known"
+            ),
             # the target of the composite foreign key that keeps a card's submitter true
             models.UniqueConstraint(fields=["id", "requested_by"], name="audit_with_submitter"),
         ]
@@ -91,7 +97,9 @@ class EvaluationRun(models.Model):
     progress_message = models.CharField(max_length=200, blank=True)
     log_tail = models.TextField(blank=True)
     device = models.CharField(max_length=60, blank=True)
-    isolation = models.JSONField(default=dict)  # the level reached: {summary, filesystem, network, syscalls, account}
+    isolation = models.JSONField(
+        default=dict
+    )  # the level reached: {summary, filesystem, network, syscalls, account}
     environment = models.JSONField(default=dict)
     coverage = models.JSONField(default=dict)
     cost = models.JSONField(default=dict)

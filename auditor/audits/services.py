@@ -54,7 +54,9 @@ def plan(
     facts = facts_of(model_version, dataset_version)
     if Role.TARGET not in facts.roles:
         raise DomainError(
-            "unusable_data", f"{dataset_version} has no column with the role `target`. Register a version that names it."
+            "unusable_data",
+            f"{dataset_version} has no column with the role `target`. "
+            "Register a version that names it.",
         )
     planned: dict[str, PlannedRun] = {}
     for version in policy_versions:
@@ -94,7 +96,9 @@ def _planned(
     elif missing := [str(r) for r in requires.roles if r not in facts.roles]:
         refusal = f"{evaluation.name} needs a column with the role {' and '.join(missing)}."
     elif dataset_version.rows < requires.min_examples:
-        refusal = f"{evaluation.name} needs {requires.min_examples} rows; the data have {dataset_version.rows}."
+        refusal = (
+            f"{evaluation.name} needs {requires.min_examples} rows; the data have {dataset_version.rows}."
+        )
     elif (
         requires.languages
         and dataset_version.languages
@@ -117,8 +121,12 @@ def submit(
     """Freeze every digest, queue the runs and wake the workers once this is committed."""
     require(principal, "submit", model_version.model.team_id)
     if dataset_version.dataset.team_id not in principal.roles:
-        raise DomainError("not_found", f"There is no data set “{dataset_version}” that you can see.", status=404)
-    planned = plan(model_version=model_version, dataset_version=dataset_version, policy_versions=policy_versions)
+        raise DomainError(
+            "not_found", f"There is no data set “{dataset_version}” that you can see.", status=404
+        )
+    planned = plan(
+        model_version=model_version, dataset_version=dataset_version, policy_versions=policy_versions
+    )
     with connection.cursor() as cursor:  # so that two submissions cannot both be the 2nd audit
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('audits:' || %s))", [model_version.digest])
     audit = Audit.objects.create(
@@ -159,7 +167,10 @@ def request_cancel(*, principal: Principal, audit: Audit) -> None:
         audit, "status", source=[AuditStatus.QUEUED, AuditStatus.RUNNING], target=AuditStatus.CANCELLING
     )
     audit.runs.filter(status=RunStatus.QUEUED).update(
-        status=RunStatus.CANCELLED, reason_code="cancelled", reason="Cancelled on request.", finished_at=timezone.now()
+        status=RunStatus.CANCELLED,
+        reason_code="cancelled",
+        reason="Cancelled on request.",
+        finished_at=timezone.now(),
     )
     finish_cancel(audit)
     send_on_commit(WAKE)

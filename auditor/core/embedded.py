@@ -79,7 +79,7 @@ class Server:
 
 
 def database_url() -> str:
-    """DATABASE_URL where it is set, else the embedded server's. Starts nothing; names no server before the first start."""
+    """DATABASE_URL where it is set, else the embedded server's. Starts nothing."""
     record = _read_record()
     return os.environ.get("DATABASE_URL") or (_server(record).url if record else f"postgresql:///{DATABASE}")
 

@@ -127,7 +127,9 @@ class PolicyDocument(Part):
         for entry in self.suite:
             if entry.item == name:
                 return entry
-        raise ValueError(f"there is no suite item {name!r}; there are {', '.join(s.item for s in self.suite)}")
+        raise ValueError(
+            f"there is no suite item {name!r}; there are {', '.join(s.item for s in self.suite)}"
+        )
 
     def metric_spec(self, measured: Measured) -> MetricSpec:
         evaluation = catalogue.get(self.suite_item(measured.item).evaluation)

@@ -105,7 +105,9 @@ def judge(demand: Demand, measured: Measurement | None) -> Judged:
         return Judged(Outcome.PASS if kept else Outcome.FAIL, "point_value")
     if measured.low is None or measured.high is None:
         return Judged(Outcome.NOT_ASSESSED, "no_interval")
-    worst, best = (measured.low, measured.high) if demand.comparison == ">=" else (measured.high, measured.low)
+    worst, best = (
+        (measured.low, measured.high) if demand.comparison == ">=" else (measured.high, measured.low)
+    )
     if _keeps(demand, worst):
         return Judged(Outcome.PASS, "interval_keeps_limit")
     if not _keeps(demand, best):
@@ -136,9 +138,12 @@ def _examples_to_settle(demand: Demand, measured: Measurement) -> int | None:
     The side that must clear the limit counts. None where the value is so near the limit that
     more than a thousand times the examples would be needed.
     """
-    assert measured.value is not None and measured.low is not None and measured.high is not None
+    if measured.value is None or measured.low is None or measured.high is None:
+        return None
     distance = abs(measured.value - demand.limit)
-    towards_limit = measured.value - measured.low if measured.value > demand.limit else measured.high - measured.value
+    towards_limit = (
+        measured.value - measured.low if measured.value > demand.limit else measured.high - measured.value
+    )
     if towards_limit <= 0 or distance < towards_limit / MAX_NARROWING:
         return None
     return max(1, math.ceil(measured.n * ((towards_limit / distance) ** 2 - 1)))

@@ -72,7 +72,9 @@ def publish(*, principal: Principal | None, source: str, team: Team | None = Non
             raise DomainError("team_required", "Name the team that owns the policy.")
         require(principal, "review", team.id)
         if policy is not None and policy.team_id != team.id:
-            raise forbidden(f"The name {parsed.name} belongs to another owner; give your policy another name.")
+            raise forbidden(
+                f"The name {parsed.name} belongs to another owner; give your policy another name."
+            )
     if policy is None:
         policy = Policy.objects.create(name=parsed.name, title=parsed.title, team=team)
     content = parsed.model_dump(mode="json", by_alias=True)
@@ -94,7 +96,8 @@ def publish(*, principal: Principal | None, source: str, team: Team | None = Non
 def ensure_builtin() -> list[PolicyVersion]:
     """Publish the policies that come with the service, where they are new or have changed."""
     return [
-        publish(principal=None, source=path.read_text(encoding="utf-8")) for path in sorted(BUILTIN.glob("*.yaml"))
+        publish(principal=None, source=path.read_text(encoding="utf-8"))
+        for path in sorted(BUILTIN.glob("*.yaml"))
     ]
 
 
@@ -106,7 +109,9 @@ def resolve(principal: Principal, name: str) -> PolicyVersion:
     )
     if number:
         if not number.isdecimal():
-            raise DomainError("invalid_policy", f"{name}: after @ comes a version number, for example {base}@1.")
+            raise DomainError(
+                "invalid_policy", f"{name}: after @ comes a version number, for example {base}@1."
+            )
         versions = versions.filter(number=int(number))
     found = versions.order_by("-number").first()
     if found is None:

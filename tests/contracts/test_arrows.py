@@ -7,7 +7,17 @@ import sys
 
 from auditor.core import queue
 
-HEAVY = ["torch", "transformers", "shap", "textattack", "fairlearn", "sklearn", "pandas", "numpy", "onnxruntime"]
+HEAVY = [
+    "torch",
+    "transformers",
+    "shap",
+    "textattack",
+    "fairlearn",
+    "sklearn",
+    "pandas",
+    "numpy",
+    "onnxruntime",
+]
 
 
 def loaded_by(statement: str, names: list[str]) -> str:

@@ -29,7 +29,9 @@ def audit(
     )
 
 
-def result_of(run: EvaluationRun, metrics: dict[tuple[str, str], tuple[float, float, float]]) -> EvaluationResult:
+def result_of(
+    run: EvaluationRun, metrics: dict[tuple[str, str], tuple[float, float, float]]
+) -> EvaluationResult:
     return EvaluationResult(
         evaluation=run.evaluation,
         version=run.evaluation_version,
@@ -38,14 +40,18 @@ def result_of(run: EvaluationRun, metrics: dict[tuple[str, str], tuple[float, fl
         data_digest=run.audit.dataset_version.digest,
         seed=run.audit.seed,
         metrics=tuple(
-            Measured(name=name, slice=slice_, value=v, interval=Interval(low=lo, high=hi, method="wilson"), n=1000)
+            Measured(
+                name=name, slice=slice_, value=v, interval=Interval(low=lo, high=hi, method="wilson"), n=1000
+            )
             for (name, slice_), (lo, v, hi) in metrics.items()
         ),
         coverage=Coverage(attempted=1000, scored=1000),
     )
 
 
-def finish(run: EvaluationRun, owner: str, metrics: dict[tuple[str, str], tuple[float, float, float]]) -> None:
+def finish(
+    run: EvaluationRun, owner: str, metrics: dict[tuple[str, str], tuple[float, float, float]]
+) -> None:
     leases.succeed(run, owner, result_of(run, metrics), [], device="cpu", isolation={"summary": "full"})
 
 
@@ -137,7 +143,12 @@ def test_two_live_attempts_at_one_item_are_refused_by_the_database(audit: Audit)
     first = audit.runs.first()
     with pytest.raises(IntegrityError), transaction.atomic():
         EvaluationRun.objects.create(
-            audit=audit, item=first.item, position=0, evaluation=first.evaluation, evaluation_version="1", attempt=2
+            audit=audit,
+            item=first.item,
+            position=0,
+            evaluation=first.evaluation,
+            evaluation_version="1",
+            attempt=2,
         )
 
 
@@ -172,7 +183,9 @@ def test_an_audit_with_live_runs_cannot_be_completed(audit: Audit) -> None:
     assert audit.status == AuditStatus.RUNNING
 
 
-def test_cancelling_stops_what_is_queued_and_waits_for_what_runs(as_engineer: Principal, audit: Audit) -> None:
+def test_cancelling_stops_what_is_queued_and_waits_for_what_runs(
+    as_engineer: Principal, audit: Audit
+) -> None:
     run = leases.claim("w1")
     assert run is not None
     audit.refresh_from_db()
@@ -181,7 +194,9 @@ def test_cancelling_stops_what_is_queued_and_waits_for_what_runs(as_engineer: Pr
     assert audit.status == AuditStatus.CANCELLING
     beat = {"done": 0, "total": 0, "message": "", "log_tail": "", "isolation": {}}
     assert leases.heartbeat(run, "w1", **beat) is False
-    leases.fail(run, "w1", RunStatus.CANCELLED, code="cancelled", reason="Cancelled on request.", isolation={})
+    leases.fail(
+        run, "w1", RunStatus.CANCELLED, code="cancelled", reason="Cancelled on request.", isolation={}
+    )
     assert services.finish_cancel(audit)
     assert set(audit.runs.values_list("status", flat=True)) == {RunStatus.CANCELLED}
 

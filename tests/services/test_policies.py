@@ -49,7 +49,10 @@ def test_a_parameter_that_an_evaluation_does_not_have_is_named() -> None:
         parse(SOURCE.replace("{n: 100}", "{sampels: 100}"))
 
 
-@pytest.mark.parametrize("text", ["", "- a\n- b\n", "schema: policy/1\nname: [", "a: &x 1\nb: *x\n", "!!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "- a\n- b\n", "schema: policy/1\nname: [", "a: &x 1\nb: *x\n", "!!python/object:os.system {}"],
+)
 def test_what_is_no_policy_is_refused_with_a_message(text: str) -> None:
     with pytest.raises(DomainError) as refused:
         parse(text)
@@ -80,7 +83,9 @@ def test_an_engineer_cannot_set_the_bar(as_engineer: Principal, team: Team) -> N
 
 
 @pytest.mark.django_db
-def test_another_teams_policy_is_not_there(as_reviewer: Principal, as_stranger: Principal, team: Team) -> None:
+def test_another_teams_policy_is_not_there(
+    as_reviewer: Principal, as_stranger: Principal, team: Team
+) -> None:
     publish(principal=as_reviewer, source=changed(), team=team)
     with pytest.raises(DomainError) as refused:
         resolve(as_stranger, "ours")

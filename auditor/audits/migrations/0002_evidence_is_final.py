@@ -15,7 +15,15 @@ class Migration(migrations.Migration):
         append_only("audits_controlresult"),
         frozen_columns(
             "audits_audit",
-            ["model_version_id", "dataset_version_id", "seed", "digest", "ordinal", "requested_by_id", "created_at"],
+            [
+                "model_version_id",
+                "dataset_version_id",
+                "seed",
+                "digest",
+                "ordinal",
+                "requested_by_id",
+                "created_at",
+            ],
         ),
         frozen_columns(
             "audits_evaluationrun",
