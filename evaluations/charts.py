@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluations.spec import Chart
+from evaluations.spec import Chart, Metric
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 INK = "currentColor"  # text and axes take the page's colour, so one chart serves light and dark
@@ -105,5 +105,56 @@ def confusion(truth: NDArray[np.int64], answer: NDArray[np.int64], labels: Seque
             spec=_spec(layers, values, width={"step": max(36, 260 // k)}, height={"step": max(28, 160 // k)}),
             columns=("True class", "Answer", "Count", "Share of the true class"),
             rows=tuple((v["truth"], v["answer"], v["count"], v["share"]) for v in values),
+        )
+    ]
+
+
+def group_bars(name: str, title: str, rates: Sequence[tuple[str, Metric]]) -> list[Chart]:
+    """One rate per group with its interval. Suppressed groups appear in the table only."""
+    shown = [(group, m.value, m.interval) for group, m in rates if m.value is not None and m.interval]
+    if not shown:
+        return []
+    values = [
+        {"group": group, "rate": round(value, 4), "low": round(i.low, 4), "high": round(i.high, 4)}
+        for group, value, i in shown
+    ]
+    y = {"field": "group", "type": "nominal", "title": None, "sort": None}
+    scale = {"domain": [0, 1]}
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "bar", "color": ACCENT, "height": 14},
+            "encoding": {
+                "y": y,
+                "x": {
+                    "field": "rate",
+                    "type": "quantitative",
+                    "title": title,
+                    "scale": scale,
+                    "axis": {"format": "%"},
+                },
+            },
+        },
+        {
+            "mark": {"type": "rule", "color": INK, "strokeWidth": 2},
+            "encoding": {"y": y, "x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}},
+        },
+    ]
+    low, high = min(shown, key=lambda s: s[1]), max(shown, key=lambda s: s[1])
+    alt = (
+        f"{title}: lowest {low[0]} with {low[1]:.1%}, highest {high[0]} with {high[1]:.1%}, "
+        f"{len(shown)} groups, each with its 95 % interval."
+    )
+    rows = tuple(
+        (group, m.n, m.value, m.interval.low if m.interval else None, m.interval.high if m.interval else None)
+        for group, m in rates
+    )
+    return [
+        Chart(
+            name=name,
+            title=title,
+            alt=alt,
+            spec=_spec(layers, values, height={"step": 28}),
+            columns=("Group", "n", "Rate", "Low", "High"),
+            rows=rows,
         )
     ]

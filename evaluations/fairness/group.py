@@ -1,0 +1,226 @@
+"""fairness.group: how the model's decisions differ between groups of people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from evaluations.planning import shards
+from evaluations.spec import (
+    Access,
+    Direction,
+    EvaluationError,
+    EvaluationResult,
+    MetricSpec,
+    Modality,
+    Params,
+    Plan,
+    Requirements,
+    Role,
+    Shard,
+    ShardState,
+)
+
+if TYPE_CHECKING:
+    from evaluations.context import Context
+    from evaluations.data.dataset import Dataset
+    from evaluations.models.protocol import Model
+
+PAIRS = "smallest over pairs of groups of MOVER intervals over Wilson, simultaneous by Bonferroni"
+LARGEST = "largest over pairs of groups of Newcombe's method 10, simultaneous by Bonferroni"
+HARDT = "Hardt, Price & Srebro 2016, arXiv 1610.02413"
+AGARWAL = "Agarwal et al. 2018, arXiv 1803.02453"
+NULL = "permutation of the groups (within the true class for TPR and FPR), 9,999 draws"
+
+
+class GroupParams(Params):
+    suppress_below: int = Field(
+        default=10,
+        ge=1,
+        title="Suppress below",
+        description="A rate over fewer people than this is not shown.",
+    )
+    flag_below: int = Field(
+        default=30,
+        ge=1,
+        title="Flag below",
+        description="A rate over fewer people than this is flagged as uncertain.",
+    )
+    max_error_rate: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        title="Largest share of errors",
+        description="Above this share of examples without an answer, nothing is estimated.",
+    )
+
+
+def _rate(name: str, title: str, formula: str, plain: str) -> MetricSpec:
+    return MetricSpec(
+        name=name,
+        title=title,
+        unit="proportion",
+        direction=Direction.CONTEXT,
+        formula=f"{formula}; Wilson interval",
+        reference=HARDT,
+        plain=plain,
+        sliced=True,
+    )
+
+
+def _gap(name: str, title: str, what: str, reference: str) -> tuple[MetricSpec, MetricSpec, MetricSpec]:
+    """The raw gap, and beside it what remains after the gap that chance alone produces."""
+    return (
+        MetricSpec(
+            name=name,
+            title=title,
+            unit="difference",
+            direction=Direction.LOWER,
+            formula=f"largest − smallest {what} over the groups; {LARGEST}",
+            reference=reference,
+            plain=f"The {what} differs by {{value}} between the groups that differ most.",
+            sliced=True,
+        ),
+        MetricSpec(
+            name=f"{name}_excess",
+            title=f"{title} beyond chance",
+            unit="difference",
+            direction=Direction.LOWER,
+            formula=f"gap − mean gap under {NULL}",
+            reference="Good 2005, Permutation, Parametric and Bootstrap Tests, ch. 3",
+            plain="With groups of these sizes chance alone makes a gap; {value} is what exceeds it.",
+            sliced=True,
+        ),
+        MetricSpec(
+            name=f"{name}_p",
+            title=f"{title}: permutation p",
+            unit="probability",
+            direction=Direction.CONTEXT,
+            formula=f"(1 + number of draws with a gap at least as large)/(draws + 1) under {NULL}",
+            reference="Davison & Hinkley 1997, Bootstrap Methods and their Application, §4.2",
+            plain="If group made no difference, a gap this large would arise with probability {value}.",
+            sliced=True,
+        ),
+    )
+
+
+class Group:
+    """Rates per group of each sensitive column, their ratio and gaps. Truth and groups come from the data set."""
+
+    name: ClassVar[str] = "fairness.group"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Group fairness"
+    question: ClassVar[str] = "Does the model decide differently for different groups of people?"
+    Params: ClassVar[type[Params]] = GroupParams
+    requires: ClassVar[Requirements] = Requirements(
+        modalities=(Modality.TEXT_CLASSIFIER, Modality.TABULAR),
+        access=(Access.LABEL | Access.PROBS).value,
+        roles=(Role.INPUT, Role.TARGET, Role.SENSITIVE),
+    )
+    tags: ClassVar[tuple[str, ...]] = ("fairness", "non_discrimination")
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        _rate(
+            "selection_rate",
+            "Selection rate",
+            "favourable answers / answers",
+            "The model gave the favourable answer to {value} of this group.",
+        ),
+        _rate(
+            "tpr",
+            "True positive rate",
+            "favourable answers / people whose true label is favourable",
+            "Of those in this group who deserved the favourable answer, {value} got it.",
+        ),
+        _rate(
+            "fpr",
+            "False positive rate",
+            "favourable answers / people whose true label is not favourable",
+            "Of those in this group who did not deserve the favourable answer, {value} got it all the same.",
+        ),
+        MetricSpec(
+            name="selection_rate_ratio",
+            title="Selection rate ratio",
+            unit="ratio",
+            direction=Direction.HIGHER,
+            formula=f"smallest / largest selection rate over the groups; {PAIRS}",
+            reference=f"{AGARWAL}; interval: Donner & Zou 2012, Stat. Methods Med. Res. 21:347",
+            plain="The least favoured group gets the favourable answer {value} times as often as the most favoured.",
+            sliced=True,
+        ),
+        *_gap("selection_rate_gap", "Selection rate gap", "selection rate", AGARWAL),
+        *_gap("tpr_gap", "True positive rate gap", "true positive rate", HARDT),
+        *_gap("fpr_gap", "False positive rate gap", "false positive rate", HARDT),
+        MetricSpec(
+            name="equalized_odds_difference",
+            title="Equalized odds difference",
+            unit="difference",
+            direction=Direction.LOWER,
+            formula=f"larger of TPR gap and FPR gap; {LARGEST}",
+            reference=AGARWAL,
+            plain="Being right and being wrong about people differs by up to {value} between groups.",
+            sliced=True,
+        ),
+    )
+
+    def plan(self, data_rows: int, params: GroupParams) -> Plan:
+        from evaluations.stats import smallest_detectable_effect
+
+        return Plan(
+            shards=shards(data_rows),
+            expected_queries=data_rows,
+            smallest_detectable_effect=smallest_detectable_effect(data_rows),
+        )
+
+    def run_shard(
+        self, model: Model, data: Dataset, params: GroupParams, ctx: Context, shard: Shard
+    ) -> ShardState:
+        from evaluations import scoring
+
+        favourable(data, model.labels)
+        return scoring.score_shard(model, data, ctx, scoring.all_rows(data, shard))
+
+    def merge(
+        self, states: Sequence[ShardState], data: Dataset, params: GroupParams, ctx: Context
+    ) -> EvaluationResult:
+        from evaluations import charts, scoring
+        from evaluations.fairness import group_rates
+
+        scored = scoring.collect(states, data, ctx)
+        wanted = favourable(data, scored.labels)
+        metrics, plots, warnings = [], [], []
+        for number, column in enumerate(data.ref.columns(Role.SENSITIVE), 1):
+            table = group_rates.tabulate(scored, data.groups(column)[scored.rows], wanted)
+            metrics += group_rates.measure(column, table, scored, params, ctx)
+            warnings += group_rates.warnings(column, table, params)
+            shown = [m for m in metrics if m.slice.startswith(f"{column}=")]
+            for spec in self.metrics[:3]:
+                plots += charts.group_bars(
+                    f"{spec.name}_{number}",
+                    f"{spec.title} by {column}",
+                    [(m.slice[len(column) + 1 :], m) for m in shown if m.name == spec.name],
+                )
+        return ctx.result(
+            self, params, metrics=metrics, charts=plots, coverage=scored.coverage(), warnings=warnings
+        )
+
+
+def favourable(data: Dataset, labels: Sequence[str]) -> int:
+    """Index of the favourable label. Raises EvaluationError where it is not declared, or not a class."""
+    label = data.ref.favourable_label
+    if label is None:
+        raise EvaluationError(
+            "favourable_label_missing",
+            "The data set does not say which label is the favourable one. Declare it: a ratio of .95 seen from one "
+            "side can be .50 seen from the other.",
+        )
+    if label not in labels:
+        raise EvaluationError(
+            "favourable_label_unknown",
+            f"The favourable label {label!r} is not one of the classes {', '.join(map(repr, labels))}. Correct it.",
+        )
+    return list(labels).index(label)
+
+
+EVALUATION = Group()
