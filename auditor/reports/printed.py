@@ -1,0 +1,396 @@
+"""What the PDF prints, prepared from the card: words, numbers and pictures in reading order. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from auditor.core.canonical import sha256_hex
+from auditor.reports import charts, sentences
+from auditor.reports.fonts import drawable
+
+TONES = {"pass": "pass", "fail": "fail", "inconclusive": "warn", "not_assessed": "na", "not_applicable": "na"}
+VERDICT_TONES = {"meets": "pass", "meets_with_accepted_risk": "warn", "incomplete": "warn", "does_not_meet": "fail"}
+RUN_STATUS = {
+    "succeeded": "Succeeded",
+    "errored": "Errored",
+    "timed_out": "Timed out",
+    "lost": "Lost",
+    "cancelled": "Cancelled",
+    "skipped": "Skipped",
+}
+SHOWN_EXAMPLES = 5
+SHOWN_ROWS = 40  # of one table; the attached JSON holds all
+METRIC_COLUMNS = 4
+_CHART_FONT = "DejaVu Sans"
+
+# chart JSON (evaluations.spec.Chart) by (run id, chart name); examples (evaluations.spec.Example) by run id
+Charts = Mapping[tuple[str, str], Mapping[str, Any]]
+Examples = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def page_text(card: dict[str, Any], card_bytes: bytes, proof: dict[str, Any], drawn: Charts, examples: Examples) -> Any:
+    """Nested dicts and lists of drawable strings, for templates/print/report-card.typ."""
+    digest = sha256_hex(card_bytes)
+    issued = datetime.fromisoformat(card["issued_at"])
+    model, data, policy, audit = card["model"], card["data"], card["policy"], card["audit"]
+    text = {
+        "date": [issued.year, issued.month, issued.day],
+        "id": card["id"],
+        "digest": digest,
+        "title": f"Report card: {model['name']} {model['version']} under {policy['title']} v{policy['number']}",
+        "running": f"{model['name']} {model['version']} · {sentences.VERDICTS[card['verdict']]}",
+        "eyebrow": f"{model['name']} {model['version']} · under policy “{policy['title']}” v{policy['number']}",
+        "verdict": sentences.VERDICTS[card["verdict"]],
+        "tone": VERDICT_TONES[card["verdict"]],
+        "why": f"{card['why']} This is the {ordinal(audit['ordinal'])} audit of this model digest.",
+        "facts": [
+            ["Issued", when(card["issued_at"])],
+            ["Valid until", when(card["valid_until"])],
+            ["Data", f"{data['name']} {data['version']}, {data['rows']:,} rows"],
+            ["Model digest", short(model["digest"])],
+            ["Evidence", f"Signed; ledger entry {proof['entry']['index']}"],
+            ["Signing key", short(proof["key_id"])],
+        ],
+        "deciding": [_control(card, c) for c in deciding(card)],
+        "areas": [_area_row(card, area) for area in card["areas"]],
+        "use": [
+            ["Intended use", model["intended_use"] or "Not stated by the submitter."],
+            ["Not for", model["out_of_scope_use"] or "Not stated by the submitter."],
+        ],
+        "model": model_facts(model),
+        "files": [[f["path"], f"{f['size']:,}", f["sha256"]] for f in model["files"][:SHOWN_ROWS]],
+        "data": data_facts(data),
+        "tables": class_tables(data),
+        "policy": [
+            ["Policy", f"{policy['title']} ({policy['name']}), version {policy['number']}"],
+            ["Published", when(policy["published_at"])],
+            ["Digest", policy["digest"]],
+            ["Says", policy["description"] or "–"],
+        ],
+        "audit": [
+            ["Audit", audit["id"]],
+            ["Requested", f"{when(audit['requested_at'])} by {audit['requested_by']}"],
+            ["Ran", f"{when(audit['started_at'])} to {when(audit['finished_at'])}"],
+            ["Seed", f"{audit['seed']} (from the digests: there is none to choose)"],
+            ["Digest of all that was pinned", audit["digest"]],
+            ["Software", f"{card['software']['name']} {card['software']['version']}"],
+        ],
+        "sections": [_section(card, name, drawn, examples) for name in area_names(card)],
+        "runs": [_run(run) for run in card["runs"]],
+        "rule": card["method"]["rule"],
+        "definitions": definitions(card),
+        "fingerprint": proof["key_id"],
+        "checkpoint": [
+            ["Card SHA-256", digest],
+            ["Ledger entry", str(proof["entry"]["index"])],
+            ["Leaf hash", proof["entry"]["leaf_hash"]],
+            ["Tree size", str(proof["checkpoint"]["size"])],
+            ["Tree root hash", proof["checkpoint"]["root_hash"]],
+            ["Checkpoint time", when(proof["checkpoint"]["time"])],
+            ["Signing key", proof["key_id"]],
+        ],
+    }
+    return _drawable(text)
+
+
+def _drawable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.startswith("<svg ") else drawable(value)
+    if isinstance(value, dict):
+        return {key: _drawable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_drawable(item) for item in value]
+    return value
+
+
+# --- small words ------------------------------------------------------------------------------
+
+
+def when(time: str | None) -> str:
+    """`22 Nov 2026, 03:00 UTC`."""
+    return datetime.fromisoformat(time).strftime("%-d %b %Y, %H:%M UTC") if time else "–"
+
+
+def short(digest: str) -> str:
+    kind, _, digits = digest.rpartition(":")
+    return f"{kind + ':' if kind else ''}{digits[:8]}…{digits[-8:]}"
+
+
+def ordinal(n: int) -> str:
+    ending = "th" if 10 <= n % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
+
+
+def compact(value: Any) -> str:
+    """A parameter or a nested fact on one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def pairs(facts: Mapping[str, Any]) -> str:
+    return "; ".join(f"{key} {compact(value)}" for key, value in facts.items()) or "–"
+
+
+# --- controls and areas -------------------------------------------------------------------------
+
+
+def deciding(card: dict[str, Any]) -> list[dict[str, Any]]:
+    """The controls that stand in the way, worst first."""
+    by_name = {(c["control"], c["slice"]): c for c in card["controls"]}
+    return [by_name[d["control"], d["slice"]] for d in card["deciding"]]
+
+
+def named(control: Mapping[str, Any]) -> str:
+    slice_ = sentences.of_slice(control["slice"])
+    return f"{control['title']} {slice_}".strip()
+
+
+def _picture(control: Mapping[str, Any]) -> dict[str, str]:
+    if control["value"] is None:
+        return {"svg": "", "alt": ""}
+    places = sentences.decimals_for(control["limit"], [control["value"], control["ci_low"], control["ci_high"]])
+    around = sentences.interval(control["ci_low"], control["ci_high"], control["unit"], places)
+    alt = (
+        f"Value {sentences.number(control['value'], control['unit'], places)}, interval {around or 'none'}, "
+        f"limit {sentences.limit_text(control['comparison'], control['limit'])}: {sentences.OUTCOMES[control['outcome']]}."
+    )
+    svg = charts.interval_svg(
+        value=control["value"],
+        low=control["ci_low"],
+        high=control["ci_high"],
+        limit=control["limit"],
+        comparison=control["comparison"],
+        outcome=control["outcome"],
+        label=alt,
+        for_print=True,
+    )
+    return {"svg": svg, "alt": alt}
+
+
+def _control(card: dict[str, Any], control: dict[str, Any]) -> dict[str, Any]:
+    places = sentences.decimals_for(control["limit"], [control["value"], control["ci_low"], control["ci_high"]])
+    measured = control["value"] is not None
+    return {
+        "id": control["control"],
+        "name": named(control),
+        "tone": TONES[control["outcome"]],
+        "word": sentences.OUTCOMES[control["outcome"]],
+        "value": sentences.number(control["value"], control["unit"], places),
+        "interval": sentences.interval(control["ci_low"], control["ci_high"], control["unit"], places),
+        "limit": sentences.limit_text(control["comparison"], control["limit"]),
+        "n": f"{control['n']:,}" if measured else "–",
+        "plain": control["plain"] if measured else "",
+        "reason": control["reason"],
+        "kind": f"{'Required' if control['required'] else 'Advisory'}, severity {control['severity']}",
+        **_picture(control),
+    }
+
+
+def _area_row(card: dict[str, Any], area: dict[str, Any]) -> dict[str, Any]:
+    worst = next(c for c in card["controls"] if (c["control"], c["slice"]) == (area["worst"]["control"], area["worst"]["slice"]))
+    return {
+        **_control(card, worst),
+        "area": area["area"].capitalize(),
+        "tone": TONES[area["outcome"]],
+        "word": sentences.OUTCOMES[area["outcome"]],
+        "passed": f"{area['passed']} / {area['total']}",
+    }
+
+
+def area_names(card: dict[str, Any]) -> list[str]:
+    """The card's areas, worst first, then those with measurements but no limit."""
+    return list(dict.fromkeys([*(a["area"] for a in card["areas"]), *(m["area"] for m in card["reported"])]))
+
+
+def _section(card: dict[str, Any], area: str, drawn: Charts, examples: Examples) -> dict[str, Any]:
+    runs = [r for r in card["runs"] if r["evaluation"].partition(".")[0] == area and r["status"] == "succeeded"]
+    outcome = next((a["outcome"] for a in card["areas"] if a["area"] == area), None)
+    return {
+        "name": area.capitalize(),
+        "tone": TONES[outcome] if outcome else "na",
+        "word": sentences.OUTCOMES[outcome] if outcome else "No limit set",
+        "controls": [_control(card, c) for c in card["controls"] if c["area"] == area],
+        "reported": [_reported(m) for m in card["reported"] if m["area"] == area],
+        "groups": [table for run in runs for table in group_tables(run)],
+        "charts": [c for run in runs for c in _charts(card, run, drawn)],
+        "examples": [_example(e) for run in runs for e in list(examples.get(run["id"], ()))[:SHOWN_EXAMPLES]],
+    }
+
+
+def _reported(measured: dict[str, Any]) -> dict[str, Any]:
+    slice_ = sentences.of_slice(measured["slice"])
+    return {
+        "name": f"{measured['metric_title']} {slice_}".strip(),
+        "value": sentences.number(measured["value"], measured["unit"]),
+        "interval": sentences.interval(measured["ci_low"], measured["ci_high"], measured["unit"]),
+        "n": f"{measured['n']:,}" if measured["value"] is not None else "–",
+        "plain": measured["plain"] if measured["value"] is not None else f"Not measured. {measured['reason']}".strip(),
+    }
+
+
+# --- what runs brought ----------------------------------------------------------------------------
+
+
+def group_tables(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """For each column that the run sliced by: a row per group, a column per metric, largest group first."""
+    tables = []
+    sliced = [m for m in run["metrics"] if "=" in m["slice"]]
+    for column in dict.fromkeys(m["slice"].partition("=")[0] for m in sliced):
+        members = [m for m in sliced if m["slice"].partition("=")[0] == column]
+        groups = sorted(
+            dict.fromkeys(m["slice"].partition("=")[2] for m in members),
+            key=lambda g: -max(m["n"] for m in members if m["slice"] == f"{column}={g}"),
+        )
+        names = list(dict.fromkeys(m["name"] for m in members))
+        cells = {(m["slice"].partition("=")[2], m["name"]): m for m in members}
+        titles = {m["name"]: m["title"] for m in members}
+        for start in range(0, len(names), METRIC_COLUMNS):
+            part = names[start : start + METRIC_COLUMNS]
+            rows = [
+                [
+                    group,
+                    f"{max(m['n'] for m in members if m['slice'] == f'{column}={group}'):,}",
+                    *(_cell(cells.get((group, name))) for name in part),
+                ]
+                for group in groups[:SHOWN_ROWS]
+            ]
+            left_out = len(groups) - SHOWN_ROWS
+            tables.append(
+                {
+                    "caption": f"{run['evaluation_title']}, by {column}",
+                    "header": [column, "n", *(titles[name] for name in part)],
+                    "rows": rows,
+                    "note": f"{left_out:,} smaller groups are in the attached card.json." if left_out > 0 else "",
+                }
+            )
+    return tables
+
+
+def _cell(measured: dict[str, Any] | None) -> str:
+    if measured is None:
+        return "–"
+    if measured["value"] is None:
+        return "not shown" if measured["status"] == "suppressed" else "not estimable"
+    value = sentences.number(measured["value"], measured["unit"])
+    around = sentences.interval(measured["ci_low"], measured["ci_high"], measured["unit"])
+    return f"{value} ({around})" if around else value
+
+
+def _charts(card: dict[str, Any], run: dict[str, Any], drawn: Charts) -> list[dict[str, Any]]:
+    found = []
+    for chart in run["charts"]:
+        stored = drawn.get((run["id"], chart["name"]))
+        if stored is None:
+            continue
+        spec = dict(stored["spec"])
+        for control in card["controls"]:
+            if control["item"] == run["item"] and charts.value_axis(spec, control["metric"]):
+                label = f"limit {sentences.limit_text(control['comparison'], control['limit'])}"
+                spec = charts.with_limit(spec, control["limit"], label)
+                break
+        found.append({"title": chart["title"], "alt": chart["alt"], "svg": charts.render_svg(spec, _CHART_FONT)})
+    return found
+
+
+def _example(example: Mapping[str, Any]) -> dict[str, Any]:
+    changed = example.get("changed", [])
+    return {
+        "id": f"Example {example['id']}",
+        "before": _marked(example.get("before", ""), {pair[0] for pair in changed}),
+        "after": _marked(example.get("after", ""), {pair[1] for pair in changed}),
+        "facts": pairs(example.get("facts", {})),
+    }
+
+
+def _marked(text: str, words: set[int]) -> list[dict[str, Any]]:
+    """Words with whether each was changed. Indices count words separated by white space."""
+    return [{"word": word, "changed": i in words} for i, word in enumerate(text.split()[:120])]
+
+
+def _run(run: dict[str, Any]) -> dict[str, Any]:
+    isolation = run["isolation"]
+    measured = [m for m in run["metrics"] if "=" not in m["slice"]]
+    return {
+        "name": f"{run['evaluation_title']} ({run['item']}), attempt {run['attempt']}",
+        "status": RUN_STATUS.get(run["status"], run["status"]),
+        "tone": "pass" if run["status"] == "succeeded" else "na",
+        "facts": [
+            ["Run", run["id"]],
+            ["Evaluation", f"{run['evaluation']} version {run['evaluation_version']}"],
+            ["Time", f"{when(run['started_at'])} to {when(run['finished_at'])}"],
+            *([["Ended because", run["reason"] or run["reason_code"]]] if run["reason"] or run["reason_code"] else []),
+            ["Parameters", pairs(run["params"])],
+            ["Seed", str(run["seed"])],
+            ["Device", run["device"] or "–"],
+            ["Isolation", pairs(isolation) if isolation else "not recorded: nothing was run"],
+            ["Environment", pairs(run["environment"])],
+            ["Examples", pairs(run["coverage"])],
+            ["Cost", pairs(run["cost"])],
+            *([["Warnings", " ".join(run["warnings"])]] if run["warnings"] else []),
+        ],
+        "metrics": [
+            [m["title"], "all" if m["slice"] == "all" else m["slice"], _cell(m), f"{m['n']:,}"] for m in measured[:SHOWN_ROWS]
+        ],
+    }
+
+
+# --- what was audited -------------------------------------------------------------------------------
+
+
+def model_facts(model: dict[str, Any]) -> list[list[str]]:
+    return [
+        ["Model", f"{model['name']}, version {model['version']}"],
+        ["Description", model["description"] or "–"],
+        ["Kind", f"{model['modality']}, stored as {model['format']}, {model['size']:,} bytes in {len(model['files'])} files"],
+        ["Digest", model["digest"]],
+        ["Labels", ", ".join(model["labels"]) or "as the model's own files say"],
+        ["Languages", ", ".join(model["languages"]) or "not stated"],
+        ["Risk tier", model["risk_tier"]],
+        ["Made from", model["parent"] or "no earlier version named"],
+        ["Team", model["team"]],
+        ["Submitted by", model["submitted_by"]],
+        ["Provenance (the submitter's word)", pairs(model["provenance"])],
+    ]
+
+
+def data_facts(data: dict[str, Any]) -> list[list[str]]:
+    roles: dict[str, list[str]] = {}
+    for column, role in data["roles"].items():
+        roles.setdefault(role, []).append(column)
+    return [
+        ["Data set", f"{data['name']}, version {data['version']}, {data['rows']:,} rows"],
+        ["Digest", data["digest"]],
+        ["Source", data["source"] or "not stated"],
+        ["Licence", data["licence"] or "not stated"],
+        ["Languages", ", ".join(data["languages"]) or "not stated"],
+        ["Held out", "yes, says the submitter" if data["held_out"] else "not stated"],
+        ["Favourable label", data["favourable_label"] or "none"],
+        *[[f"Columns: {role}", ", ".join(columns)] for role, columns in roles.items()],
+    ]
+
+
+def class_tables(data: dict[str, Any]) -> list[dict[str, Any]]:
+    summary = data["summary"]
+    counts = {"class": summary.get("classes", {}), **summary.get("groups", {})}
+    return [
+        {
+            "caption": f"Rows by {name}",
+            "header": [name, "Rows", "Share"],
+            "rows": [[k, f"{v:,}", f"{v / data['rows']:.1%}"] for k, v in list(groups.items())[:SHOWN_ROWS]],
+            "note": f"{len(groups) - SHOWN_ROWS:,} more are in the attached card.json." if len(groups) > SHOWN_ROWS else "",
+        }
+        for name, groups in counts.items()
+        if groups
+    ]
+
+
+def definitions(card: dict[str, Any]) -> list[list[str]]:
+    """Each judged metric once: formula and source."""
+    return list(
+        {
+            c["metric"]: [c["metric_title"], c["formula"], c["interval_method"].replace("_", " ") or "–", c["reference"]]
+            for c in card["controls"]
+        }.values()
+    )

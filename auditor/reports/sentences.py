@@ -1,0 +1,172 @@
+"""Numbers and findings in words, for readers without statistics. Pure; the card, the page and the PDF share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+VERDICTS = {
+    "meets": "Meets policy",
+    "meets_with_accepted_risk": "Meets policy with accepted risk",
+    "incomplete": "Incomplete",
+    "does_not_meet": "Does not meet policy",
+}
+OUTCOMES = {
+    "pass": "Pass",
+    "fail": "Fails",
+    "inconclusive": "Cannot tell yet",
+    "not_assessed": "Not assessed",
+    "not_applicable": "Does not apply",
+}
+_COUNTING = {"count"}
+_SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_ENDED = {
+    "run_errored": "its run ended with an error",
+    "run_timed_out": "its run took longer than allowed",
+    "run_lost": "its run was lost on every attempt",
+    "run_cancelled": "its run was cancelled",
+    "run_skipped": "its run could not apply to this model or data",
+    "no_valid_run": "there is no valid run",
+    "not_measured": "its run did not report this metric for this slice",
+    "not_estimable": "it could not be estimated",
+    "confounded": "its cause cannot be told apart",
+    "suppressed": "the group is too small to show",
+    "no_interval": "its evaluation gave no interval, which the policy decides on",
+    "no_value": "its evaluation gave no value",
+}
+
+
+def number(value: float | None, unit: str = "", decimals: int = 3) -> str:
+    """`0.861`, `0.00042`, `1,234`; a dash where there is nothing. Never 0 for what is not exactly 0."""
+    if value is None:
+        return "–"
+    if unit in _COUNTING and float(value).is_integer():
+        return f"{value:,.0f}"
+    if value and abs(value) < 10**-decimals:
+        return f"{value:.2g}"
+    return f"{value:,.{decimals}f}"
+
+
+def limit_text(comparison: str, limit: float) -> str:
+    """`≥ 0.8`: a limit is printed as the policy writes it."""
+    return f"{'≥' if comparison == '>=' else '≤'} {limit:g}"
+
+
+def decimals_for(limit: float | None, values: Iterable[float | None]) -> int:
+    """3, or as many as it takes (up to 6) to tell the values from the limit where rounding would hide which side."""
+    for decimals in (3, 4, 5):
+        if limit is None or all(
+            v is None or v == limit or round(v, decimals) != round(limit, decimals) for v in values
+        ):
+            return decimals
+    return 6
+
+
+def interval(low: float | None, high: float | None, unit: str = "", decimals: int = 3) -> str:
+    """`0.853–0.869`, or nothing where there is no interval."""
+    if low is None or high is None:
+        return ""
+    # a dash next to a minus sign reads badly
+    return f"{number(low, unit, decimals)}{' to ' if low < 0 else '–'}{number(high, unit, decimals)}"
+
+
+def in_words(value: float, unit: str) -> str:
+    """A value inside a sentence: proportions as percentages."""
+    return f"{value:.1%}" if unit == "proportion" else number(value, unit)
+
+
+def of_slice(slice_: str) -> str:
+    """What a slice means in a sentence: nothing for all rows, `by sex`, `where sex is Female`."""
+    if slice_ == "all":
+        return ""
+    column, equals, group = slice_.partition("=")
+    return f"where {column} is {group}" if equals else f"by {column}"
+
+
+def plain(template: str, measured: Mapping[str, Any]) -> str:
+    """The metric's own sentence with its value filled in, and what the interval means."""
+    value, unit = measured["value"], measured["unit"]
+    if value is None:
+        return "There is no value to explain."
+    said = template.replace("{value}", in_words(value, unit))
+    low, high = measured["ci_low"], measured["ci_high"]
+    if low is None or high is None:
+        return said
+    level = measured.get("interval_level") or 0.95
+    ends = f"{in_words(low, unit)} and {in_words(high, unit)}"
+    return f"{said} With {level:.0%} confidence the true value lies between {ends}."
+
+
+def decision(control: Mapping[str, Any]) -> str:
+    """Why the control came out as it did. An inconclusive always says what would settle it."""
+    code, comparison = control["reason_code"], control["comparison"]
+    places = decimals_for(control["limit"], [control["value"], control["ci_low"], control["ci_high"]])
+    unit = control["unit"]
+    limit = f"{'at least' if comparison == '>=' else 'at most'} {control['limit']:g}"
+    around = interval(control["ci_low"], control["ci_high"], unit, places)
+    level = f"{control.get('interval_level') or 0.95:.0%}"
+    if code == "interval_keeps_limit":
+        return f"All of the {level} interval, {around}, keeps the limit ({limit})."
+    if code == "interval_violates_limit":
+        best = control["ci_high"] if comparison == ">=" else control["ci_low"]
+        return f"Even the better end of the {level} interval, {number(best, unit, places)}, misses the limit ({limit})."
+    if code == "interval_straddles_limit":
+        return f"{cannot_tell(control['more_examples'])} The limit ({limit}) lies inside the {level} interval, {around}."
+    if code == "point_value":
+        side = "keeps" if control["outcome"] == "pass" else "misses"
+        return (
+            f"The value {number(control['value'], unit, places)} {side} the limit ({limit}). "
+            "The policy decides this on the value alone, without its interval."
+        )
+    if code == "too_few_examples":
+        return (
+            f"Measured on {control['n']:,} examples, but the policy asks for at least {control['min_n']:,}: "
+            f"about {control['more_examples'] or 0:,} more are needed."
+        )
+    if code == "does_not_apply":
+        return "The policy does not demand this of such a model and such data."
+    said = _ENDED.get(code, "there is no valid measurement")
+    detail = str(control.get("reason") or "").strip()
+    return f"Not assessed, because {said}{f': {detail}' if detail else '.'}"
+
+
+def cannot_tell(more_examples: int | None) -> str:
+    if more_examples is None:
+        return "Cannot tell yet; the value is so close to the limit that more examples alone may not settle it."
+    return f"Cannot tell yet; about {_rounded(more_examples):,} more examples would settle it."
+
+
+def _rounded(count: int) -> int:
+    """Two significant digits, upwards: the estimate is no better than that."""
+    scale: int = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // scale) * scale
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """`one control fails`, `12 controls fail`."""
+    shown = _SMALL[count] if count < len(_SMALL) else f"{count:,}"
+    return f"{shown} {one if count == 1 else many}"
+
+
+def why(verdict: str, controls: list[dict[str, Any]], waivers: int = 0) -> str:
+    """The verdict in one sentence: how many required controls stand in its way, or that none does."""
+    required = [c for c in controls if c["required"] and c["outcome"] != "not_applicable"]
+    of = {outcome: sum(c["outcome"] == outcome for c in required) for outcome in OUTCOMES}
+    if not required:
+        return "No control of the policy applies to this model, so there is nothing that could be met."
+    parts = []
+    if of["fail"]:
+        parts.append(counted(of["fail"], "required control fails", "required controls fail"))
+    if of["inconclusive"]:
+        parts.append(counted(of["inconclusive"], "cannot be told yet", "cannot be told yet"))
+    if of["not_assessed"]:
+        parts.append(counted(of["not_assessed"], "was not assessed", "were not assessed"))
+    if not parts:
+        return f"All {len(required)} required controls pass." if len(required) > 1 else "The one required control passes."
+    if not of["fail"]:
+        parts[0] = parts[0].replace(" ", " required control " if parts[0].startswith("one ") else " required controls ", 1)
+    parts.append(f"{of['pass']} of {len(required)} pass")
+    said = f"{', '.join(parts[:-1])}; {parts[-1]}."
+    if verdict == "meets_with_accepted_risk":
+        said += f" Risk was accepted for {counted(waivers, 'of them', 'of them')}."
+    return said[0].upper() + said[1:]
