@@ -86,7 +86,10 @@ def limit(limits: dict[str, int], *, own_account: bool) -> None:
         number = getattr(resource, f"RLIMIT_{name}")
         _, hard = resource.getrlimit(number)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(number, (value, value))
+        soft = (
+            value - 2 if name == "CPU" else value
+        )  # SIGXCPU comes at the first limit, SIGKILL at the second
+        resource.setrlimit(number, (soft, value))
     if own_account:  # the count is per account: a shared one would count the owner's other programs
         resource.setrlimit(resource.RLIMIT_NPROC, (THREADS_PER_ACCOUNT, THREADS_PER_ACCOUNT))
 

@@ -134,9 +134,10 @@ class Child:
         returncode = self._process.returncode = os.waitstatus_to_exitcode(status)
         for log in self._logs:
             log.finish()
-        reason, message = ours or _explain(returncode, self._limits, tail(self.stderr))
+        cpu_seconds = usage.ru_utime + usage.ru_stime
+        reason, message = ours or _explain(returncode, cpu_seconds, self._limits, tail(self.stderr))
         peak = usage.ru_maxrss * 1024
-        self._ended = Ended(reason, returncode, message, peak, usage.ru_utime + usage.ru_stime)
+        self._ended = Ended(reason, returncode, message, peak, cpu_seconds)
 
 
 def launch(
@@ -175,7 +176,7 @@ def launch(
         "limits": {
             "DATA": limits.memory_bytes,
             "FSIZE": limits.file_bytes,
-            "CPU": limits.cpu_seconds,
+            "CPU": limits.cpu_seconds + 2,  # the signal comes 2 s before the kill
             "NOFILE": 1024,
             "CORE": 0,
             "MSGQUEUE": 0,
@@ -277,18 +278,21 @@ def _level(fields: dict[str, str]) -> IsolationLevel:
     return IsolationLevel(**{name: value for name, value in fields.items() if name != "summary"})
 
 
-def _explain(returncode: int, limits: Limits, stderr: str) -> tuple[Reason, str]:
+def _explain(returncode: int, cpu_seconds: float, limits: Limits, stderr: str) -> tuple[Reason, str]:
     """Why a child that nobody stopped has ended. Its own words decide only between kinds of its own failure."""
     if returncode == 0:
         return Reason.FINISHED, "It finished."
-    if returncode == -signal.SIGXCPU:
+    if returncode == -signal.SIGXCPU or (returncode == -signal.SIGKILL and cpu_seconds >= limits.cpu_seconds):
         return Reason.CPU_TIME, f"It used more than {limits.cpu_seconds} s of processor time."
     if returncode == -signal.SIGXFSZ or _FILE_TOO_LARGE.search(stderr):
         return Reason.FILE_SIZE, f"It tried to write a file of more than {_size(limits.file_bytes)}."
     if _OUT_OF_MEMORY.search(stderr):
         return Reason.MEMORY, f"It asked for more than the {_size(limits.memory_bytes)} of memory it may use."
     if returncode == -signal.SIGKILL:
-        return Reason.MEMORY, "The system killed it, which it does when the machine is short of memory."
+        return (
+            Reason.CRASHED,
+            "It was killed from outside, as the system does when the machine is short of memory.",
+        )
     if returncode < 0:
         return Reason.CRASHED, f"It crashed ({signal.Signals(-returncode).name})."
     return Reason.FAILED, f"It ended with status {returncode}."
