@@ -50,7 +50,9 @@ def small_model(small_table: bytes) -> bytes:
     return bytes(skops.io.dumps(fitted))
 
 
-def put_model(team: Team, owner: User, name: str, file: str, content: bytes, labels: list[str]) -> ModelVersion:
+def put_model(
+    team: Team, owner: User, name: str, file: str, content: bytes, labels: list[str]
+) -> ModelVersion:
     files = [{"path": file, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}]
     digest = files_digest(files)
     folder = store.model_folder(digest)

@@ -58,14 +58,18 @@ def test_the_request_tells_the_child_no_secret(small_audit: Audit) -> None:
     assert django_settings.DATABASES["default"]["PASSWORD"] not in told
 
 
-def audit_of(
-    principal: Principal, model: ModelVersion, data: DatasetVersion, policy: PolicyVersion
-) -> Audit:
-    return services.submit(principal=principal, model_version=model, dataset_version=data, policy_versions=[policy])
+def audit_of(principal: Principal, model: ModelVersion, data: DatasetVersion, policy: PolicyVersion) -> Audit:
+    return services.submit(
+        principal=principal, model_version=model, dataset_version=data, policy_versions=[policy]
+    )
 
 
 def test_a_target_that_the_model_does_not_know_is_an_error_that_names_both(
-    as_engineer: Principal, team: Team, engineer: User, small_version: ModelVersion, release_gate: PolicyVersion
+    as_engineer: Principal,
+    team: Team,
+    engineer: User,
+    small_version: ModelVersion,
+    release_gate: PolicyVersion,
 ) -> None:
     table = b"age,hours,sex,income\n" + b"0.1,0.2,Male,rich\n0.3,0.1,Female,poor\n" * 10
     data = put_table(team, engineer, "wrong", table, ROLES)
@@ -77,7 +81,11 @@ def test_a_target_that_the_model_does_not_know_is_an_error_that_names_both(
 
 
 def test_a_model_file_that_is_not_what_it_says_is_an_error_not_a_crash(
-    as_engineer: Principal, team: Team, engineer: User, small_data: DatasetVersion, release_gate: PolicyVersion
+    as_engineer: Principal,
+    team: Team,
+    engineer: User,
+    small_data: DatasetVersion,
+    release_gate: PolicyVersion,
 ) -> None:
     broken = put_model(team, engineer, "broken", "model.onnx", b"\x08\x07 not a graph", [])
     run = carried_out(audit_of(as_engineer, broken, small_data, release_gate))
@@ -108,7 +116,9 @@ def test_a_child_that_hangs_is_ended_at_the_time_limit(small_audit: Audit, setti
     assert "RUN_WALL_SECONDS" in run.reason
 
 
-def test_a_child_that_eats_memory_is_ended_and_the_limit_named(small_audit: Audit, settings: LazySettings) -> None:
+def test_a_child_that_eats_memory_is_ended_and_the_limit_named(
+    small_audit: Audit, settings: LazySettings
+) -> None:
     settings.RUN_MEMORY_BYTES = 48 * 2**20  # less than its libraries need
     run = carried_out(small_audit)
     assert (run.status, run.reason_code) == (RunStatus.ERRORED, "out_of_memory")
