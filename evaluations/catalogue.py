@@ -15,6 +15,7 @@ ENTRY_POINTS = "auditor.evaluations"
 # name -> module that defines EVALUATION. Sorted as the catalogue page shows them.
 BUILT_IN = {
     "quality.classification": "evaluations.quality.classification",
+    "quality.calibration": "evaluations.quality.calibration",
     "fairness.group": "evaluations.fairness.group",
 }
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluations.spec import Chart, Metric
+from evaluations.stats import wilson
+
+if TYPE_CHECKING:
+    from evaluations.quality.calibration_error import Bins
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
 INK = "currentColor"  # text and axes take the page's colour, so one chart serves light and dark
@@ -156,5 +160,69 @@ def group_bars(name: str, title: str, rates: Sequence[tuple[str, Metric]]) -> li
             spec=_spec(layers, values, height={"step": 28}),
             columns=("Group", "n", "Rate", "Low", "High"),
             rows=rows,
+        )
+    ]
+
+
+def reliability(bins: Bins) -> list[Chart]:
+    """Share of right answers against stated confidence, per bin, with Wilson intervals and the diagonal."""
+    values = []
+    for count, right, confidence in zip(bins.counts, bins.right, bins.confidence, strict=True):
+        interval = wilson(float(right), int(count))
+        values.append(
+            {
+                "confidence": round(float(confidence / count), 4),
+                "right": round(float(right / count), 4),
+                "low": round(interval.low, 4),
+                "high": round(interval.high, 4),
+                "n": int(count),
+            }
+        )
+    if not values:
+        return []
+    scale = {"domain": [0, 1]}
+    x = {
+        "field": "confidence",
+        "type": "quantitative",
+        "title": "Stated confidence",
+        "scale": scale,
+        "axis": {"format": "%"},
+    }
+    y = {
+        "field": "right",
+        "type": "quantitative",
+        "title": "Share of right answers",
+        "scale": scale,
+        "axis": {"format": "%"},
+    }
+    ideal = {"values": [{"confidence": 0, "right": 0}, {"confidence": 1, "right": 1}]}
+    layers: list[dict[str, Any]] = [
+        {
+            "data": ideal,
+            "mark": {"type": "line", "color": INK, "strokeDash": [4, 4], "opacity": 0.5},
+            "encoding": {"x": x, "y": y},
+        },
+        {
+            "mark": {"type": "rule", "color": ACCENT, "strokeWidth": 2},
+            "encoding": {"x": x, "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 60, "color": ACCENT},
+            "encoding": {"x": x, "y": y},
+        },
+    ]
+    widest = max(values, key=lambda v: v["n"] * abs(v["right"] - v["confidence"]))
+    alt = (
+        f"Reliability curve over {len(values)} bins of confidence. The bin that adds most to the error states "
+        f"{widest['confidence']:.1%} and is right {widest['right']:.1%} of the time ({widest['n']:,} examples)."
+    )
+    return [
+        Chart(
+            name="reliability",
+            title="Stated confidence and share of right answers",
+            alt=alt,
+            spec=_spec(layers, values, height=300),
+            columns=("Mean confidence", "Share right", "Low", "High", "n"),
+            rows=tuple((v["confidence"], v["right"], v["low"], v["high"], v["n"]) for v in values),
         )
     ]
