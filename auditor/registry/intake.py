@@ -1,4 +1,4 @@
-"""Decides whether a folder of model files is accepted, before anything loads them. Pure: no Django, standard library only."""
+"""Decides whether a folder of model files is accepted, before anything loads them. Pure; standard library only."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ def _check_shards(folder: Path, models: list[str], reasons: list[Reason]) -> Non
     if not isinstance(table, dict) or not all(
         isinstance(v, str) and _SHARD.fullmatch(v) for v in table.values()
     ):
-        message = "The index names files that are not model-00001-of-….safetensors in this folder. Save the model again."
+        message = "The index names files other than model-00001-of-….safetensors beside it. Save the model again."
         reasons.append(Reason("index", _INDEX, message))
         return
     for path in sorted(set(table.values()) ^ set(models)):
@@ -327,7 +327,7 @@ def _check_shards(folder: Path, models: list[str], reasons: list[Reason]) -> Non
             held = safetensors.check(file, (folder / path).stat().st_size)
         if held != {name for name, shard in table.items() if shard == path}:
             reasons.append(
-                Reason("shards", path, "The index and the file name different tensors. Save the model again.")
+                Reason("shards", path, "The index and the file hold different tensors. Save the model again.")
             )
 
 

@@ -140,8 +140,8 @@ def _check_types(schema: Any) -> None:
         if not _permitted(loader, module, name):
             raise Fault(
                 "skops_type",
-                f"The file holds {f'{module}.{name}'[:120]!r} ({str(loader)[:40]}), which is not on the list of types "
-                "that are loaded. Use a scikit-learn pipeline without functions or classes of your own, or export to ONNX.",
+                f"The file holds {f'{module}.{name}'[:120]!r} ({str(loader)[:40]}), which is not on the list of "
+                "types that are loaded. Use a scikit-learn pipeline without functions of your own, or export to ONNX.",
             )
         file = node.get("file")
         if file is not None and not (isinstance(file, str) and _ARRAY.fullmatch(file)):

@@ -1,0 +1,307 @@
+"""Reads a data set's file once, as a stream: counts rows, classes and groups, and refuses what cannot be audited."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from auditor.core.errors import DomainError, Problem
+from auditor.registry.magic import HEAD, Content, sniff
+from evaluations.spec import Role
+
+MAX_ROWS = 50_000_000
+MAX_COLUMNS = 5_000
+MAX_CLASSES = 1_000
+MAX_GROUPS = 200
+MAX_LABEL = 200  # characters
+MAX_LINE = 16 * 2**20  # bytes of one JSON line
+BATCH_ROWS = 16_384
+MISSING_GROUP = "(missing)"
+# What pyarrow reads as missing in a csv column that is not text.
+_NULLS = {
+    "",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "N/A",
+    "NA",
+}
+_NULLS |= {"NULL", "NaN", "n/a", "nan", "null"}
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """`classes`: label -> rows. `groups`: sensitive column -> group -> rows. Most frequent first."""
+
+    rows: int
+    classes: dict[str, int]
+    groups: dict[str, dict[str, int]]
+
+
+def inspect_table(
+    path: Path, format: str, roles: Mapping[str, str], favourable_label: str = ""
+) -> TableSummary:
+    """Summary of the parquet, csv or jsonl file at `path`. Raises DomainError naming what to mend."""
+    target, sensitive = _check_roles(roles)
+    _check_content(path, format)
+    counters = {column: Counter[str]() for column in [target, *sensitive]}
+    rows = 0
+    try:
+        for size, values in _READERS[format](path, roles, list(counters)):
+            rows += size
+            if rows > MAX_ROWS:
+                raise _refused("table_large", f"The table has more than {MAX_ROWS} rows. Take a sample.")
+            for column, counter in counters.items():
+                _count(counter, column, values[column], MAX_CLASSES if column == target else MAX_GROUPS)
+    except DomainError:
+        raise
+    except (ValueError, RecursionError, OSError) as error:  # pyarrow's errors are ValueErrors and OSErrors
+        raise _refused(
+            "table_unreadable",
+            f"The file cannot be read as {format}: {str(error)[:200]}. Save it again as {format} in UTF-8.",
+        ) from error
+    if rows == 0:
+        raise _refused("table_empty", "The table has no rows. Give one with at least one labelled example.")
+    labels = counters[target]
+    if missing := labels.pop(MISSING_GROUP, 0):
+        raise _refused(
+            "label_missing",
+            f"{missing} of {rows} rows have no label in column {target!r}. Label them or leave them out.",
+        )
+    if favourable_label and favourable_label not in labels:
+        raise _refused(
+            "favourable_label",
+            f"The favourable label {favourable_label!r} is not among the labels of column {target!r}: "
+            f"{listed(sorted(labels))}. Give one of these.",
+            "/favourable_label",
+        )
+    return TableSummary(
+        rows,
+        dict(labels.most_common()),
+        {c: dict(_spelled(counters[c], format).most_common()) for c in sensitive},
+    )
+
+
+def listed(names: list[str], limit: int = 20) -> str:
+    """Names for a message: quoted, each shortened, at most `limit`."""
+    shown = ", ".join(repr(name[:60]) for name in names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _check_roles(roles: Mapping[str, str]) -> tuple[str, list[str]]:
+    """The target column and the sensitive ones."""
+    known = [role.value for role in Role]
+    if wrong := sorted({role for role in roles.values() if role not in known}):
+        raise _refused(
+            "role_unknown", f"There is no role {listed(wrong)}. Roles are {', '.join(known)}.", "/roles"
+        )
+    by_role = {role: [c for c, r in roles.items() if r == role] for role in known}
+    if len(by_role[Role.TARGET]) != 1:
+        found = listed(by_role[Role.TARGET]) or "none"
+        raise _refused(
+            "target_missing",
+            f"Exactly one column must have the role 'target' (the true label); found {found}. Correct the roles.",
+            "/roles",
+        )
+    if not by_role[Role.INPUT]:
+        raise _refused(
+            "input_missing",
+            "No column has the role 'input'. Mark the columns that the model reads.",
+            "/roles",
+        )
+    if len(by_role[Role.ID]) > 1:
+        raise _refused(
+            "id_many", f"Only one column can be the id; found {listed(by_role[Role.ID])}.", "/roles"
+        )
+    return by_role[Role.TARGET][0], by_role[Role.SENSITIVE]
+
+
+def _check_content(path: Path, format: str) -> None:
+    if format not in _READERS:
+        raise _refused(
+            "table_format", f"Data sets are {', '.join(_READERS)} files; {format[:20]!r} is not. Convert it."
+        )
+    with path.open("rb") as file:
+        content = sniff(file.read(HEAD))
+    if (content is Content.PARQUET) != (format == "parquet") or content not in (
+        Content.PARQUET,
+        Content.UNKNOWN,
+    ):
+        raise _refused(
+            "table_format",
+            f"The file is no {format} file{'' if content is Content.UNKNOWN else f', but {content.value}'}. "
+            "Save the table as parquet, csv or jsonl, under the matching ending.",
+        )
+
+
+def _check_columns(columns: list[str], roles: Mapping[str, str]) -> None:
+    if len(columns) > MAX_COLUMNS:
+        raise _refused("columns_many", f"The table has more than {MAX_COLUMNS} columns. Leave some out.")
+    if len(set(columns)) != len(columns):
+        twice = sorted(c for c, n in Counter(columns).items() if n > 1)
+        raise _refused("column_duplicate", f"The table has two columns {listed(twice)}. Rename one of each.")
+    if absent := sorted(column for column in roles if column not in columns):
+        raise DomainError(
+            "column_unknown",
+            f"The table has no column {listed(absent)}. Its columns are {listed(columns)}. Correct the column roles.",
+            errors=[Problem(f"/roles/{_escaped(c)}", "There is no such column.") for c in absent],
+        )
+
+
+def _count(counter: Counter[str], column: str, values: list[Any], limit: int) -> None:
+    for value, rows in Counter(values).items():
+        label = _label(value)
+        if len(label) > MAX_LABEL:
+            raise _refused(
+                "label_long",
+                f"Column {column!r} holds values of more than {MAX_LABEL} characters. Correct the column roles.",
+            )
+        counter[label] += rows
+    if len(counter) > limit:
+        raise _refused(
+            "labels_many",
+            f"Column {column!r} holds more than {limit} different values. Put values together first.",
+        )
+
+
+def _label(value: Any) -> str:
+    """A label or group as text, so that 1, 1.0 and "1" are one; evaluations/data reads it the same way."""
+    if value is None or value != value or value == "":
+        return MISSING_GROUP
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _spelled(counter: Counter[str], format: str) -> Counter[str]:
+    """Groups of a csv column as they are called once its type is known: numbers, truth values or text."""
+    if format != "csv":
+        return counter
+    named: Counter[str] = Counter()
+    for label, rows in counter.items():
+        named[MISSING_GROUP if label in _NULLS else label] += rows
+    texts = [label for label in named if label != MISSING_GROUP]
+    if texts and all(label in ("true", "True", "TRUE", "false", "False", "FALSE") for label in texts):
+        spelling = {label: label.capitalize() for label in texts}
+    else:
+        try:
+            spelling = {label: _label(float(label)) for label in texts}
+        except ValueError:
+            return named
+    merged: Counter[str] = Counter()
+    for label, rows in named.items():
+        merged[spelling.get(label, label)] += rows
+    return merged
+
+
+# --- reading: batches of a row count and the values of the wanted columns --------------------------
+
+Batches = Iterator[tuple[int, dict[str, list[Any]]]]
+
+
+def _read_parquet(path: Path, roles: Mapping[str, str], wanted: list[str]) -> Batches:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    # Dictionaries stay as they are stored: one long value repeated a billion times stays one.
+    with parquet.ParquetFile(path, read_dictionary=wanted) as file:
+        schema = file.schema_arrow
+        _check_columns(schema.names, roles)
+        _check_types(schema, [c for c, role in roles.items() if role != Role.IGNORE], pa)
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
+            yield batch.num_rows, {column: _plain(batch.column(column), pa) for column in wanted}
+
+
+def _read_csv(path: Path, roles: Mapping[str, str], wanted: list[str]) -> Batches:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    with path.open("rb") as file:
+        if not file.read(1):
+            return
+    # All as text: a type guessed from the first block may not hold for the last one.
+    reader = csv.open_csv(
+        path,
+        read_options=csv.ReadOptions(use_threads=False),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(column_types={c: pa.string() for c in roles}, null_values=[]),
+    )
+    _check_columns(reader.schema.names, roles)
+    for batch in reader:
+        yield batch.num_rows, {column: batch.column(column).to_pylist() for column in wanted}
+
+
+def _read_jsonl(path: Path, roles: Mapping[str, str], wanted: list[str]) -> Batches:
+    names: dict[str, None] = {}
+    pending: list[dict[str, Any]] = []
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(MAX_LINE + 1):
+            number += 1
+            if len(line) > MAX_LINE:
+                raise ValueError(f"line {number} is longer than {MAX_LINE // 2**20} MB")
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            if not text:
+                continue
+            record = json.loads(text)
+            if not isinstance(record, dict):
+                raise ValueError(f"line {number} is not a JSON object")
+            names.update(dict.fromkeys(record))
+            if len(names) > MAX_COLUMNS:
+                break
+            for column, value in record.items():
+                if isinstance(value, dict | list) and roles.get(column, Role.IGNORE) != Role.IGNORE:
+                    raise _nested(column, "lists or objects")
+            pending.append({column: record.get(column) for column in wanted})
+            if len(pending) == BATCH_ROWS:
+                yield len(pending), {c: [r[c] for r in pending] for c in wanted}
+                pending.clear()
+    if names:
+        _check_columns(list(names), roles)
+    yield len(pending), {c: [r[c] for r in pending] for c in wanted}
+
+
+_READERS = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl}
+
+
+def _check_types(schema: Any, columns: list[str], pa: Any) -> None:
+    for column in columns:
+        kind = schema.field(column).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            raise _nested(column, str(kind))
+
+
+def _plain(array: Any, pa: Any) -> list[Any]:
+    """Python values of an array; a dictionary's values are made once each, however often they occur."""
+    if pa.types.is_dictionary(array.type):
+        values = array.dictionary.to_pylist()
+        return [None if i is None else values[i] for i in array.indices.to_pylist()]
+    plain: list[Any] = array.to_pylist()
+    return plain
+
+
+def _nested(column: str, kind: str) -> DomainError:
+    return _refused(
+        "column_type",
+        f"Column {column!r} holds {kind[:60]}, not single values. Flatten it, or give it the role 'ignore'.",
+        f"/roles/{_escaped(column)}",
+    )
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _refused(code: str, message: str, pointer: str = "/files/0") -> DomainError:
+    return DomainError(code, message, errors=[Problem(pointer, message)])
