@@ -8,7 +8,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from auditor.accounts.models import User
-from auditor.audits.models import Audit
+from auditor.audits.models import Audit, EvaluationRun
 from auditor.core import ids
 from auditor.ledger.models import LedgerEntry
 from auditor.policies.models import PolicyVersion
@@ -98,3 +98,21 @@ class Review(models.Model):
 
     def __str__(self) -> str:
         return f"{self.decision} by {self.reviewer_id}"
+
+
+class Exposure(models.Model):
+    """Examples of evaluated data were shown to a person. Append-only."""
+
+    team_path: ClassVar[str] = "card__audit__model_version__model__team"
+
+    card = models.ForeignKey(ReportCard, on_delete=models.PROTECT, related_name="exposures")
+    run = models.ForeignKey(EvaluationRun, on_delete=models.PROTECT, related_name="+")
+    viewer = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    artifact_sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("exposure")
+
+    def __str__(self) -> str:
+        return f"examples of {self.run_id} shown to {self.viewer_id}"

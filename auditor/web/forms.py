@@ -1,0 +1,44 @@
+"""Forms of the pages. Choices hold only what the person may see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db.models import Max, Q
+from django.utils.translation import gettext_lazy as _
+
+from auditor.core.access import Principal, visible
+from auditor.policies.models import Policy
+from auditor.registry.models import DatasetVersion, Model, ModelVersion
+
+
+class AuditForm(forms.Form):
+    """A model version, the data to measure it on, and the policies to hold it against."""
+
+    version = forms.ChoiceField(label=_("Model version"))
+    dataset = forms.ChoiceField(label=_("Data set"))
+    policies = forms.MultipleChoiceField(label=_("Policies"), widget=forms.CheckboxSelectMultiple)
+
+
+def audit_form(
+    who: Principal, *, model: Model | None = None, data: Any = None, chosen: str = ""
+) -> AuditForm:
+    """The form with the choices of this person, the newest first; within one model where it is given."""
+    form = AuditForm(data)
+    versions = visible(who, ModelVersion).select_related("model").order_by("-created_at")
+    if model is not None:
+        versions = versions.filter(model=model)
+    datasets = visible(who, DatasetVersion).select_related("dataset").order_by("-created_at")[:200]
+    policies = (
+        Policy.objects.filter(Q(team__isnull=True) | Q(team__in=list(who.roles)))
+        .annotate(newest=Max("versions__number"))
+        .filter(newest__isnull=False)
+        .order_by("name")
+    )
+    form.fields["version"].choices = [(str(v.pk), str(v)) for v in versions[:200]]  # type: ignore[attr-defined]  # a ChoiceField
+    form.fields["dataset"].choices = [(str(d.pk), f"{d} · n = {d.rows:,}") for d in datasets]  # type: ignore[attr-defined]  # a ChoiceField
+    names = [(p.name, f"{p.title} · {p.name} v{p.newest}") for p in policies]
+    form.fields["policies"].choices = names  # type: ignore[attr-defined]  # a ChoiceField
+    form.initial = {"version": chosen, "policies": [name for name, _label in names[:1]] if len(names) == 1 else []}
+    return form

@@ -1,0 +1,147 @@
+"""The tags and filters of every template: states, numbers, times and small pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext, ngettext
+
+from auditor.reports import charts
+from auditor.web import numbers, words
+from auditor.web.states import AREAS, ICONS, State, state
+
+register = template.Library()
+
+register.filter("number", numbers.number)
+register.filter("value_of", numbers.value_of)
+register.filter("interval_of", numbers.interval_of)
+register.filter("limit_of", numbers.limit_of)
+register.filter("duration", numbers.duration)
+register.filter("size", numbers.size)
+register.filter("short_digest", numbers.short_digest)
+register.filter("time_left", numbers.about)
+register.filter("slice_name", words.slice_name)
+register.filter("t", words.translated)
+register.filter("modality_name", words.modality_name)
+register.filter("role_name", words.role_name)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    return format_html(
+        '<svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" focusable="false">'
+        '<path d="{}"></path></svg>',
+        ICONS[name],
+    )
+
+
+def _chip(shown: State, text: str | None = None) -> SafeString:
+    return format_html(
+        '<span class="chip is-{}">{}{}</span>', shown.tone, icon(shown.icon), text or str(shown.label)
+    )
+
+
+@register.simple_tag
+def chip(kind: str, value: str, text: str | None = None) -> SafeString:
+    """A state as icon, word and colour."""
+    return _chip(state(kind, value), text)
+
+
+@register.simple_tag
+def badge(tone: str, icon_name: str, text: str) -> SafeString:
+    """A remark that is no state, in the same clothes."""
+    return _chip(State(text, icon_name, tone))
+
+
+@register.filter
+def tone(value: str, kind: str) -> str:
+    return state(kind, value).tone
+
+
+@register.filter
+def label(value: str, kind: str) -> str:
+    return str(state(kind, value).label)
+
+
+@register.filter
+def area_name(value: str) -> str:
+    return str(AREAS.get(value, value))
+
+
+@register.simple_tag
+def when(value: datetime | str | None, only: str = "") -> SafeString | str:
+    """A moment (UTC), or with "day" its date alone."""
+    found = numbers.moment(value)
+    if found is None:
+        return numbers.NO_VALUE
+    text = numbers.day(found) if only == "day" else numbers.minute(found)
+    return format_html('<time datetime="{}">{}</time>', found.isoformat(), text)
+
+
+@register.simple_tag
+def digest(text: str | None) -> SafeString | str:
+    """A digest, short to the eye and whole to the pointer and to assistive technology."""
+    if not text:
+        return numbers.NO_VALUE
+    return format_html('<code class="digest" title="{}">{}</code>', text, numbers.short_digest(text))
+
+
+@register.simple_tag
+def limit_bar(control: Mapping[str, Any]) -> SafeString | str:
+    """Interval against limit, or nothing where there is no value to draw."""
+    if control.get("value") is None or control.get("limit") is None:
+        return ""
+    drawn = charts.interval_svg(
+        value=control["value"],
+        low=control.get("ci_low"),
+        high=control.get("ci_high"),
+        limit=control["limit"],
+        comparison=control["comparison"],
+        outcome=control["outcome"],
+        label=gettext("%(value)s, interval %(interval)s, limit %(limit)s")
+        % {
+            "value": numbers.value_of(control),
+            "interval": numbers.interval_of(control) or numbers.NO_VALUE,
+            "limit": numbers.limit_of(control),
+        },
+    )
+    return mark_safe(drawn)  # noqa: S308 -- built from numbers; the one text is quoted as an attribute
+
+
+@register.filter
+def reason_of(control: Mapping[str, Any]) -> str:
+    """Why a control came to its outcome, in a whole sentence."""
+    return words.reason(control)
+
+
+@register.filter
+def plain_of(measured: Mapping[str, Any]) -> str:
+    """What a number means, for a reader without statistics."""
+    return words.plain(measured)
+
+
+@register.filter
+def name_of(measured: Mapping[str, Any]) -> str:
+    """`Selection-rate ratio by sex`."""
+    return words.measured_name(measured)
+
+
+@register.filter
+def examples(n: int) -> str:
+    return ngettext("%(n)s example", "%(n)s examples", n) % {"n": f"{n:,}"}
+
+
+@register.filter
+def isolation_of(level: Mapping[str, Any]) -> str:
+    """The summary of the isolation a run reached; none is said plainly."""
+    return str(level.get("summary") or gettext("not recorded"))
+
+
+@register.filter
+def get(mapping: Mapping[str, Any], key: str) -> Any:
+    return mapping.get(key)

@@ -1,0 +1,117 @@
+"""One evaluation of a report card: its numbers, charts, slices, examples and method."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST, require_safe
+
+from auditor.core import store
+from auditor.core.access import fetch
+from auditor.core.errors import DomainError, not_found
+from auditor.reports.exposure import may_show, show_examples
+from auditor.reports.models import ReportCard
+from auditor.web import cardview, evalview, svg
+from auditor.web.examples import Shown, show
+from auditor.web.who import principal
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+
+
+@dataclass(frozen=True)
+class ShownChart:
+    """A chart with its drawing, or why there is none; the table beneath it is always there."""
+
+    chart: Mapping[str, Any]
+    drawing: SafeString | str
+
+
+@login_required
+@require_safe
+def detail(request: HttpRequest, card_id: str, item: str) -> HttpResponse:
+    return _page(request, fetch(principal(request), ReportCard, pk=card_id), item)
+
+
+@login_required
+@require_POST
+def examples(request: HttpRequest, card_id: str, item: str) -> HttpResponse:
+    """The page with its examples shown. Who saw them is recorded, so this is no GET."""
+    row = fetch(principal(request), ReportCard, pk=card_id)
+    found = show_examples(principal=principal(request), card=row, run=_attempts(json.loads(row.canonical), item).last)
+    response = _page(request, row, item, [show(example) for example in found])
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+@require_safe
+def chart_csv(request: HttpRequest, card_id: str, item: str, name: str) -> HttpResponse:
+    row = fetch(principal(request), ReportCard, pk=card_id)
+    run = _attempts(json.loads(row.canonical), item).last
+    chart = next((c for c in run["charts"] if c["name"] == name), None)
+    if chart is None:
+        raise not_found("chart", name)
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for line in [chart["columns"], *chart["rows"]]:
+        writer.writerow([_cell(value) for value in line])
+    return HttpResponse(
+        text.getvalue(),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{item}-{name}.csv"'},
+    )
+
+
+def _cell(value: str | float | None) -> str | float | None:
+    """Text that a spreadsheet would run as a formula is made plain text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+def _attempts(card: Mapping[str, Any], item: str) -> cardview.ItemRuns:
+    for found in cardview.runs_by_item(card):
+        if found.item == item:
+            return found
+    raise not_found("evaluation", item)
+
+
+def _page(
+    request: HttpRequest, row: ReportCard, item: str, shown: Sequence[Shown] | None = None
+) -> HttpResponse:
+    card = json.loads(row.canonical)
+    found = _attempts(card, item)
+    run = found.last
+    stored = [a for a in run["artifacts"] if a["kind"] == "examples"]
+    context = {
+        "row": row,
+        "card": card,
+        "run": run,
+        "attempts": found.attempts,
+        "controls": [c for c in card["controls"] if c["item"] == item],
+        "reported": [m for m in card["reported"] if m["item"] == item],
+        "overall": evalview.overall(run, card),
+        "tables": evalview.slice_tables(run),
+        "charts": [ShownChart(chart, _drawing(chart, f"c{i}")) for i, chart in enumerate(run["charts"])],
+        "methods": evalview.methods(run, card),
+        "has_examples": bool(stored),
+        "refusal": may_show(principal(request), row) if stored else "",
+        "shown": shown,
+    }
+    return render(request, "evaluations/detail.html", context)
+
+
+def _drawing(chart: Mapping[str, Any], scope: str) -> SafeString | str:
+    if not chart.get("svg_sha256"):
+        return ""
+    try:
+        return svg.inline(store.get(chart["svg_sha256"]), chart["alt"], scope)
+    except (DomainError, svg.UnsafeSvg):
+        return ""  # the page says that the drawing is missing, and shows the table

@@ -1,0 +1,134 @@
+"""Whole sentences about measurements, in the reader's language. Pure: takes parts of a report card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext as _
+
+from auditor.reports import sentences
+from auditor.web import cardview, numbers
+from evaluations import catalogue
+from evaluations.spec import EvaluationError
+
+
+def translated(text: str | None) -> str:
+    """The translation of a text that comes from a policy or the catalogue, or the text itself."""
+    return _(text) if text else ""
+
+
+def modality_name(value: str) -> str:
+    return {"text_classifier": _("Text classifier"), "tabular": _("Tabular classifier")}.get(value, value)
+
+
+def role_name(value: str) -> str:
+    return {
+        "input": _("Input"),
+        "target": _("Target"),
+        "sensitive": _("Sensitive"),
+        "id": _("Identifier"),
+        "ignore": _("Ignored"),
+    }.get(value, value)
+
+
+def slice_name(value: str) -> str:
+    """`all rows`, `by sex` (over the groups of a column) or `sex: Female`."""
+    if value in ("", "all"):
+        return _("all rows")
+    column, equals, group = value.partition("=")
+    if equals:
+        return f"{column}: {group}"
+    return _("by %(column)s") % {"column": column}
+
+
+def measured_name(measured: Mapping[str, Any]) -> str:
+    title = translated(measured.get("metric_title") or measured.get("title") or measured.get("metric"))
+    part = measured.get("slice") or "all"
+    if part == "all":
+        return title
+    return _("%(metric)s, %(slice)s") % {"metric": title, "slice": slice_name(part)}
+
+
+def in_english() -> bool:
+    return (get_language() or "en").startswith("en")
+
+
+def plain(measured: Mapping[str, Any]) -> str:
+    """What a number means: the card's own sentence, or its translation where this release knows the metric."""
+    text, value, unit = str(measured.get("plain") or ""), measured.get("value"), measured.get("unit") or ""
+    if in_english() or not text or value is None:
+        return text
+    try:
+        template = catalogue.metric(measured["evaluation"], measured["metric"]).plain
+    except EvaluationError:
+        return text
+    said = _(template).replace("{value}", sentences.in_words(value, unit))
+    return cardview.between([said, interval_sentence(measured)]) if measured.get("ci_low") is not None else said
+
+
+def interval_sentence(measured: Mapping[str, Any]) -> str:
+    low, high, unit = measured["ci_low"], measured["ci_high"], measured.get("unit") or ""
+    level = measured.get("interval_level") or 0.95
+    return _("With %(level)s confidence the true value lies between %(low)s and %(high)s.") % {
+        "level": f"{level:.0%}",
+        "low": sentences.in_words(low, unit),
+        "high": sentences.in_words(high, unit),
+    }
+
+
+def reason(control: Mapping[str, Any]) -> str:
+    """Why a control came to its outcome: the card's own sentence, or its translation where the code is known."""
+    text = str(control.get("reason") or "")
+    if in_english():
+        return text
+    code, more = str(control.get("reason_code") or ""), control.get("more_examples")
+    facts = {
+        "limit": numbers.limit_of(control),
+        "interval": numbers.interval_of(control),
+        "value": numbers.value_of(control),
+        "n": f"{control.get('n') or 0:,}",
+        "min_n": f"{control.get('min_n') or 0:,}",
+        "more": f"{more or 0:,}",
+    }
+    if code == "interval_straddles_limit":
+        return cardview.between([cannot_tell(more), _("The limit (%(limit)s) lies inside the interval, %(interval)s.") % facts])
+    known = {
+        "interval_keeps_limit": _("The whole interval, %(interval)s, keeps the limit (%(limit)s)."),
+        "interval_violates_limit": _("The whole interval, %(interval)s, misses the limit (%(limit)s)."),
+        "point_value": _("Decided on the value alone (%(value)s; limit %(limit)s), as the policy says."),
+        "too_few_examples": _(
+            "Measured on %(n)s examples, but the policy asks for at least %(min_n)s: about %(more)s more are needed."
+        ),
+        "does_not_apply": _("The policy does not demand this of such a model and such data."),
+        "run_errored": _("Not assessed, because its run ended with an error."),
+        "run_timed_out": _("Not assessed, because its run took longer than allowed."),
+        "run_lost": _("Not assessed, because its run was lost on every attempt."),
+        "run_cancelled": _("Not assessed, because its run was cancelled."),
+        "run_skipped": _("Not assessed, because its run could not apply to this model or data."),
+        "no_valid_run": _("Not assessed, because there is no valid run."),
+        "not_measured": _("Not assessed, because its run did not report this metric for this slice."),
+        "not_estimable": _("Not assessed, because it could not be estimated."),
+        "confounded": _("Not assessed, because its cause cannot be told apart."),
+        "suppressed": _("Not assessed, because the group is too small to show."),
+        "no_interval": _("Not assessed, because its evaluation gave no interval, which the policy decides on."),
+        "no_value": _("Not assessed, because its evaluation gave no value."),
+    }
+    return known[code] % facts if code in known else text
+
+
+def cannot_tell(more: int | None) -> str:
+    if not more:
+        return _("Cannot tell yet. The value is so close to the limit that more examples alone may not settle it.")
+    return ngettext(
+        "Cannot tell yet. About %(n)s more example would settle it.",
+        "Cannot tell yet. About %(n)s more examples would settle it.",
+        more,
+    ) % {"n": f"{two_figures(more):,}"}
+
+
+def two_figures(count: int) -> int:
+    """Rounded up to two leading figures: the estimate is no better than that."""
+    scale: int = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // scale) * scale
