@@ -105,11 +105,9 @@ def start_upload(*, principal: Principal, kind: str, name: str, manifest: dict[s
                 Problem("/kind", f"Choose one of: {', '.join(Upload.Kind.values)}."),
             ],
         )
-    target: Model | Dataset
-    if kind == Upload.Kind.MODEL:
-        target = fetch(principal, Model, name=name)
-    else:
-        target = fetch(principal, Dataset, name=name)
+    target: Model | Dataset = (
+        fetch(principal, Model, name=name) if kind == Upload.Kind.MODEL else fetch(principal, Dataset, name=name)
+    )
     require(principal, "submit", target.team_id)
     announced = parse(kind, manifest)
     if target.versions.filter(version=announced.version).exists():
