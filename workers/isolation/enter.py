@@ -40,10 +40,7 @@ def main(specification: dict[str, Any]) -> None:
 def enter(specification: dict[str, Any]) -> IsolationLevel:
     """Confine this process step by step; what the kernel does not offer is left out and told."""
     die_with(specification["parent"])
-    report: int = specification["report"]
-    os.set_inheritable(report, False)
-    os.closerange(3, report)
-    os.closerange(report + 1, os.sysconf("SC_OPEN_MAX"))
+    os.set_inheritable(specification["report"], False)  # all others are closed already
     os.umask(0o077)
     Path("/proc/self/oom_score_adj").write_text("1000")  # the first to go when the machine's memory ends
     own_network = leave_the_network()
@@ -113,7 +110,7 @@ def leave_the_network() -> bool:
     return True
 
 
-def change_account(uid: int | None, must_reach: list[str], *, may_read_all: bool) -> str:
+def change_account(uid: int | None, must_reach: list[tuple[str, bool]], *, may_read_all: bool) -> str:
     """Become the run's own account where root started this; hold no capability but, at need, one.
 
     That one is CAP_DAC_READ_SEARCH: a clone under a 0700 folder cannot be read otherwise. It is kept
@@ -145,8 +142,8 @@ def change_account(uid: int | None, must_reach: list[str], *, may_read_all: bool
     return f"uid {uid}"
 
 
-def unreachable(uid: int, paths: list[str]) -> str | None:
-    """The first path that the account cannot read, or None. Found out by a process of that account."""
+def unreachable(uid: int, paths: list[tuple[str, bool]]) -> str | None:
+    """What the account cannot read, or None. Found out by a process of that account."""
     reader, writer = os.pipe()
     probe = os.fork()
     if probe == 0:
@@ -154,7 +151,7 @@ def unreachable(uid: int, paths: list[str]) -> str | None:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-            os.write(writer, os.fsencode(next((path for path in paths if not _readable(path)), "")))
+            os.write(writer, os.fsencode(_first_unreadable(paths) or ""))
         except OSError:  # no other account can be had: `change_account` meets that again, and tells it
             pass
         finally:
@@ -166,10 +163,20 @@ def unreachable(uid: int, paths: list[str]) -> str | None:
     return found or None
 
 
+def _first_unreadable(paths: list[tuple[str, bool]]) -> str | None:
+    """Of each path, and of all below it where the second is true, the first that this account cannot read."""
+    for top, with_contents in paths:
+        if not _readable(top):
+            return top
+        for parent, folders, files in os.walk(top) if with_contents else ():
+            for name in (*folders, *files):
+                if not _readable(os.path.join(parent, name)):
+                    return os.path.join(parent, name)
+    return None
+
+
 def _readable(path: str) -> bool:
-    if not os.path.isdir(path):
-        return os.access(path, os.R_OK)
-    return os.access(path, os.R_OK | os.X_OK)
+    return os.access(path, os.R_OK | os.X_OK if os.path.isdir(path) else os.R_OK)
 
 
 def filter_calls(*, confine_signals: bool) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import sysconfig
 from pathlib import Path
@@ -85,13 +84,13 @@ def environment(home: Path, temporary: Path, packages: Path, threads: int) -> di
     }
 
 
-def must_reach(read: list[Path], write: Path, executable: Path, packages: Path) -> list[str]:
-    """Paths that the child's account has to read: all that the caller named, the tops of what is installed."""
-    found = [executable.resolve(), packages, REPOSITORY / "evaluations" / "__init__.py", write.parent]
+def must_reach(read: list[Path], write: Path, executable: Path, packages: Path) -> list[tuple[str, bool]]:
+    """Paths that the child's account has to read, and whether all that is in them too.
+
+    Of what is installed only the tops are looked at: a package hidden from other accounts shows as a
+    failed import.
+    """
+    tops = [executable.resolve(), packages, REPOSITORY / "evaluations" / "__init__.py", write.parent]
     for folder in interpreter_folders():
-        found += [folder, *folder.iterdir()] if folder.name == "site-packages" else [folder]
-    for path in read:
-        found.append(path)
-        for parent, folders, files in os.walk(path):
-            found += [Path(parent) / name for name in (*folders, *files)]
-    return [str(path) for path in found if path.exists()]
+        tops += [folder, *folder.glob("*/__init__.py")]
+    return [*((str(path), False) for path in tops if path.exists()), *((str(path), True) for path in read)]

@@ -70,7 +70,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a child. `returncode` is negative for a signal; `message` is for people."""
+    """The end of a child. `returncode` is negative for a signal; `message` is for people.
+
+    `peak_memory_bytes` is what the last `poll` saw: 0 for a child that ended before one.
+    """
 
     reason: Reason
     returncode: int
@@ -95,6 +98,7 @@ class Child:
         self.stdout, self.stderr = _log_paths(write)
         self._process, self._write, self._limits, self._logs = process, write, limits, logs
         self._started = time.monotonic()
+        self._peak = 0
         self._ended: Ended | None = None
 
     def poll(self) -> Ended | None:
@@ -121,7 +125,9 @@ class Child:
         limits = self._limits
         if time.monotonic() - self._started > limits.wall_seconds:
             return Reason.WALL_TIME, f"It ran longer than {limits.wall_seconds:g} s."
-        if _resident_bytes(self.pid) > limits.memory_bytes:
+        own, peak = _memory(self.pid)
+        self._peak = max(self._peak, peak)
+        if own > limits.memory_bytes:
             return Reason.MEMORY, f"It used more than {_size(limits.memory_bytes)} of memory."
         if folder_bytes(self._write, stop_above=limits.output_bytes) > limits.output_bytes:
             return Reason.OUTPUT_SIZE, f"It wrote more than {_size(limits.output_bytes)} in all."
@@ -136,8 +142,7 @@ class Child:
             log.finish()
         cpu_seconds = usage.ru_utime + usage.ru_stime
         reason, message = ours or _explain(returncode, cpu_seconds, self._limits, tail(self.stderr))
-        peak = usage.ru_maxrss * 1024
-        self._ended = Ended(reason, returncode, message, peak, cpu_seconds)
+        self._ended = Ended(reason, returncode, message, self._peak, cpu_seconds)
 
 
 def launch(
@@ -298,13 +303,14 @@ def _explain(returncode: int, cpu_seconds: float, limits: Limits, stderr: str) -
     return Reason.FAILED, f"It ended with status {returncode}."
 
 
-def _resident_bytes(pid: int) -> int:
-    """Memory that is its own: anonymous and shared pages, not the files it has mapped."""
+def _memory(pid: int) -> tuple[int, int]:
+    """Bytes: its own now (anonymous and shared pages, not files it mapped), and the most of all kinds so far."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
-        return 0  # it has just ended
-    return sum(int(kib) for kib in re.findall(r"^Rss(?:Anon|Shmem):\s+(\d+) kB", status, re.MULTILINE)) * 1024
+        return 0, 0  # it has just ended
+    kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB", status, re.MULTILINE)}
+    return (kib.get("RssAnon", 0) + kib.get("RssShmem", 0)) * 1024, kib.get("VmHWM", 0) * 1024
 
 
 def _log_paths(write: Path) -> tuple[Path, Path]:

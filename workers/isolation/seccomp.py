@@ -28,7 +28,7 @@ _AUDIT_ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 
 # name: (x86_64, aarch64); None where the architecture lacks the call
-_DENIED: dict[str, tuple[int | None, int | None]] = {
+DENIED: dict[str, tuple[int | None, int | None]] = {
     # sockets: Landlock knows TCP alone, and a network namespace does not hold Unix sockets with a path
     "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
     "accept": (43, 202), "accept4": (288, 242),
@@ -84,21 +84,26 @@ def install(*, confine_signals: bool) -> None:
 
     `confine_signals` refuses signals to any process but this one: for kernels whose Landlock does not.
     """
-    program = assemble(os.uname().machine, own_pid=os.getpid() if confine_signals else None)
+    load(assemble(os.uname().machine, own_pid=os.getpid() if confine_signals else None))
 
-    class Statement(ctypes.Structure):
-        _fields_ = [
-            ("code", ctypes.c_uint16),
-            ("if_true", ctypes.c_uint8),
-            ("if_false", ctypes.c_uint8),
-            ("operand", ctypes.c_uint32),
-        ]
 
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_uint16), ("statements", ctypes.c_void_p)]
+class _Statement(ctypes.Structure):
+    _fields_ = [
+        ("code", ctypes.c_uint16),
+        ("if_true", ctypes.c_uint8),
+        ("if_false", ctypes.c_uint8),
+        ("operand", ctypes.c_uint32),
+    ]
 
-    statements = (Statement * len(program))(*(Statement(*one) for one in program))
-    described = Program(len(program), ctypes.addressof(statements))
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_uint16), ("statements", ctypes.c_void_p)]
+
+
+def load(program: list[Instruction]) -> None:
+    """Hand a BPF program to the kernel, for this thread and all that it starts."""
+    statements = (_Statement * len(program))(*(_Statement(*one) for one in program))
+    described = _Program(len(program), ctypes.addressof(statements))
     kernel.prctl(kernel.PR_SET_SECCOMP, 2, ctypes.addressof(described))
 
 
@@ -113,7 +118,7 @@ def assemble(machine: str, own_pid: int | None) -> list[Instruction]:
     ]
     if machine == "x86_64":
         program += [(_AT_LEAST, 0, 1, _X32_BIT), (_RETURN, 0, 0, _KILL)]
-    for numbers in _DENIED.values():
+    for numbers in DENIED.values():
         program += _on(numbers[column], [(_RETURN, 0, 0, _DENY)])
     # clone3 hides its flags in memory: "absent" makes the C library use clone, whose flags can be read
     program += _on(_CLONE3[column], [(_RETURN, 0, 0, _ABSENT)])
