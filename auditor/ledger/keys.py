@@ -14,15 +14,16 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 KEY_NAME = "signing_key.pem"
 CERTIFICATE_NAME = "signing_certificate.pem"
+BITS = 3072  # RSA: signing a PDF with an elliptic curve would mark the file PDF 2.0, which PDF/A-3 is not
 YEARS = 20  # a regulator may open a report long after it was signed
 
 
-def fingerprint(public_key: ec.EllipticCurvePublicKey) -> str:
+def fingerprint(public_key: rsa.RSAPublicKey) -> str:
     """Hex SHA-256 of the SubjectPublicKeyInfo (DER): the name of a key on pages, in proofs and for `--trust`."""
     der = public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
@@ -36,21 +37,21 @@ def ensure_signing_key(folder: Path) -> tuple[Path, Path]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key_file, certificate_file = folder / KEY_NAME, folder / CERTIFICATE_NAME
     if not key_file.exists():
-        _write_once(key_file, _pem(ec.generate_private_key(ec.SECP256R1())))
+        _write_once(key_file, _pem(rsa.generate_private_key(public_exponent=65537, key_size=BITS)))
     if not certificate_file.exists():
         certificate = _self_signed(load_key(key_file))
         _write_once(certificate_file, certificate.public_bytes(serialization.Encoding.PEM))
     return key_file, certificate_file
 
 
-def load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+def load_key(path: Path) -> rsa.RSAPrivateKey:
     """The private key. Raises ValueError where the file holds another kind."""
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except FileNotFoundError as error:
         raise ValueError(f"There is no signing key at {path}. Run `make setup`, or set SIGNING_KEY_FILE.") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ValueError(f"{path} does not hold an ECDSA P-256 key. Make one with python -m auditor.ledger.keys FOLDER.")
+    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < BITS:
+        raise ValueError(f"{path} does not hold an RSA key of {BITS} bits or more. Make one with python -m auditor.ledger.keys FOLDER.")
     return key
 
 
@@ -64,21 +65,21 @@ def load_certificates(path: Path) -> list[x509.Certificate]:
         ) from error
 
 
-def certificate_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
-    """The certificate's public key. Raises ValueError unless it is ECDSA P-256."""
+def certificate_key(certificate: x509.Certificate) -> rsa.RSAPublicKey:
+    """The certificate's public key. Raises ValueError unless it is RSA of 3072 bits or more."""
     key = certificate.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ValueError("the certificate's key is not ECDSA P-256")
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < BITS:
+        raise ValueError(f"the certificate's key is not RSA of {BITS} bits or more")
     return key
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _pem(key: rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def _self_signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _self_signed(key: rsa.RSAPrivateKey) -> x509.Certificate:
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Model Auditor"),

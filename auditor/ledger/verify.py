@@ -1,7 +1,7 @@
 """Checks a ledger proof against the card it is for, offline. Pure: bytes and dicts in, facts or ProofError out.
 
-A checkpoint is `{"origin", "root_hash", "size", "time"}`; its signature is ECDSA P-256 over the SHA-256 of its
-canonical JSON, in DER, written in base64. docs/reference/report-card.md gives both formats field by field.
+A checkpoint is `{"origin", "root_hash", "size", "time"}`; its signature is RSASSA-PKCS1-v1_5 with SHA-256
+over its canonical JSON, written in base64. docs/reference/report-card.md gives both formats field by field.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from auditor.core.canonical import canonical_json, sha256_hex
 from auditor.ledger import merkle
@@ -43,9 +43,9 @@ class Proven:
     certificate: x509.Certificate
 
 
-def sign_checkpoint(checkpoint: dict[str, Any], key: ec.EllipticCurvePrivateKey) -> str:
+def sign_checkpoint(checkpoint: dict[str, Any], key: rsa.RSAPrivateKey) -> str:
     """The signature of a checkpoint, in base64."""
-    return base64.b64encode(key.sign(canonical_json(checkpoint), ec.ECDSA(hashes.SHA256()))).decode()
+    return base64.b64encode(key.sign(canonical_json(checkpoint), padding.PKCS1v15(), hashes.SHA256())).decode()
 
 
 def checkpoint_body(size: int, root_hash: str, time: str) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def checkpoint_body(size: int, root_hash: str, time: str) -> dict[str, Any]:
     return {"origin": ORIGIN, "size": size, "root_hash": root_hash, "time": time}
 
 
-def verify_checkpoint(checkpoint: dict[str, Any], signature: str, key: ec.EllipticCurvePublicKey) -> None:
+def verify_checkpoint(checkpoint: dict[str, Any], signature: str, key: rsa.RSAPublicKey) -> None:
     """Raise ProofError unless `key` signed this checkpoint."""
     if set(checkpoint) != {"origin", "size", "root_hash", "time"} or checkpoint["origin"] != ORIGIN:
         raise ProofError("The checkpoint is not one of this ledger format.")
@@ -61,7 +61,7 @@ def verify_checkpoint(checkpoint: dict[str, Any], signature: str, key: ec.Ellipt
         raw = base64.b64decode(signature, validate=True)
         if base64.b64encode(raw).decode() != signature:  # base64 has spare bits: only one spelling is accepted
             raise ProofError("The checkpoint's signature is not written canonically.")
-        key.verify(raw, canonical_json(checkpoint), ec.ECDSA(hashes.SHA256()))
+        key.verify(raw, canonical_json(checkpoint), padding.PKCS1v15(), hashes.SHA256())
     except (binascii.Error, ValueError, InvalidSignature) as error:
         raise ProofError("The checkpoint's signature does not match its content and key.") from error
 

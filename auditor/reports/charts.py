@@ -33,18 +33,21 @@ _VARIABLES = {
 }
 
 
-def value_axis(spec: dict[str, Any], metric: str) -> str | None:
-    """`x` or `y` if the chart says that this axis carries the values of `metric`, else None."""
-    said = spec.get("usermeta", {}).get("auditor", {})
-    axis = said.get("value_axis")
-    return axis if axis in ("x", "y") and said.get("metric") == metric else None
+def with_limits(spec: dict[str, Any], item: str, controls: list[dict[str, Any]]) -> dict[str, Any]:
+    """The chart of a suite item with the limit that a card's controls put on the metric it shows, if they do.
+
+    The chart says which axis carries the values of which metric in `usermeta.auditor`: {"value_axis", "metric"}.
+    """
+    metric = spec.get("usermeta", {}).get("auditor", {}).get("metric")
+    for control in controls:
+        if metric and (control["item"], control["metric"]) == (item, metric):
+            sign = "≥" if control["comparison"] == ">=" else "≤"
+            return with_limit(spec, control["limit"], f"limit {sign} {control['limit']:g}")
+    return spec
 
 
 def with_limit(spec: dict[str, Any], limit: float, label: str) -> dict[str, Any]:
-    """A copy of a layered spec with the limit as a dashed line across its value axis; unchanged if it names none.
-
-    The chart names that axis in `usermeta.auditor.value_axis`.
-    """
+    """A copy of a layered spec with the limit as a dashed line across its value axis; unchanged if it names none."""
     axis = spec.get("usermeta", {}).get("auditor", {}).get("value_axis")
     if axis not in ("x", "y") or "layer" not in spec:
         return spec

@@ -15,7 +15,7 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "templates" / "print" / "report
 STANDARDS = ["a-3a", "ua-1"]
 CARD_NAME, PROOF_NAME = "card.json", "proof.json"
 FIELD = "ReportCardSignature"
-RESERVED = 4096  # hexadecimal digits for the signature; one with this key and certificate takes about half
+RESERVED = 8192  # hexadecimal digits for the signature; one with this key and certificate takes about half
 
 
 @functools.cache

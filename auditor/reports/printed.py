@@ -284,12 +284,7 @@ def _charts(card: dict[str, Any], run: dict[str, Any], drawn: Charts) -> list[di
         stored = drawn.get((run["id"], chart["name"]))
         if stored is None:
             continue
-        spec = dict(stored["spec"])
-        for control in card["controls"]:
-            if control["item"] == run["item"] and charts.value_axis(spec, control["metric"]):
-                label = f"limit {sentences.limit_text(control['comparison'], control['limit'])}"
-                spec = charts.with_limit(spec, control["limit"], label)
-                break
+        spec = charts.with_limits(stored["spec"], run["item"], card["controls"])
         found.append({"title": chart["title"], "alt": chart["alt"], "svg": charts.render_svg(spec, _CHART_FONT)})
     return found
 
