@@ -17,6 +17,7 @@ BUILT_IN = {
     "quality.classification": "evaluations.quality.classification",
     "quality.calibration": "evaluations.quality.calibration",
     "fairness.group": "evaluations.fairness.group",
+    "robustness.text_char": "evaluations.robustness.text_char",
 }
 
 

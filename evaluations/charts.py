@@ -226,3 +226,41 @@ def reliability(bins: Bins) -> list[Chart]:
             rows=tuple((v["confidence"], v["right"], v["low"], v["high"], v["n"]) for v in values),
         )
     ]
+
+
+def success_by_queries(curve: Sequence[tuple[int, float, float, float]]) -> list[Chart]:
+    """Share of attacks that succeeded within q queries, with its 95 % band."""
+    if not curve:
+        return []
+    values = [
+        {"queries": q, "share": round(share, 4), "low": round(low, 4), "high": round(high, 4)}
+        for q, share, low, high in curve
+    ]
+    x = {"field": "queries", "type": "quantitative", "title": "Queries"}
+    scale = {"domain": [0, 1]}
+    y = {"type": "quantitative", "title": "Attacks that succeeded", "scale": scale, "axis": {"format": "%"}}
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "area", "color": ACCENT, "opacity": 0.2, "interpolate": "step-after"},
+            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+        },
+        {
+            "mark": {"type": "line", "color": ACCENT, "interpolate": "step-after"},
+            "encoding": {"x": x, "y": {**y, "field": "share"}},
+        },
+    ]
+    half = next((q for q, share, *_ in curve if share >= 0.5), None)
+    alt = (
+        f"Attack success against queries: {curve[-1][1]:.1%} of attacks succeeded within {curve[-1][0]} queries; "
+        + (f"half had succeeded after {half}." if half is not None else "fewer than half ever succeeded.")
+    )
+    return [
+        Chart(
+            name="success_by_queries",
+            title="Attack success by number of queries",
+            alt=alt,
+            spec=_spec(layers, values, height=240),
+            columns=("Queries", "Succeeded", "Low", "High"),
+            rows=tuple(curve),
+        )
+    ]

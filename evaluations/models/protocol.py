@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
@@ -67,3 +68,14 @@ class Classifier(Protocol):
 
 
 Model = Classifier
+
+
+class TextClassifier(Classifier, Protocol):
+    """A text classifier whose weights are at hand."""
+
+    network: Any
+    tokenizer: Any
+
+    def logits(self, texts: Sequence[str]) -> Any:
+        """Raw outputs as a float32 CPU tensor of shape (len(texts), K)."""
+        ...

@@ -1,0 +1,90 @@
+"""Makes TextAttack importable offline: a stand-in for flair, no downloads, stopwords from our resources.
+
+TextAttack 0.3.11 imports flair for part-of-speech constraints that none of our recipes uses, and flair
+does not accept our transformers. The stand-in has the names that TextAttack's modules touch when they
+are imported; using any of them fails. Drop it the day TextAttack drops flair.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+from evaluations.spec import EvaluationError
+
+STOPWORDS = Path("nltk_data/corpora/stopwords/english")  # below the resources folder
+STOPWORDS_SHA256 = "f6d005956f407dbc6ea32e5ff0c7e8e6f71488d3239b9023efdc7fc139d6375b"
+STAND_IN = ("flair", "flair.data", "flair.models")
+
+
+def prepare(resources: Path) -> None:
+    """Imports TextAttack and points NLTK at `resources`. Raises `resource_missing` without the stopwords."""
+    _check_stopwords(resources)
+    import nltk
+
+    folder = str((resources / "nltk_data").resolve())
+    if folder not in nltk.data.path:  # before the import of TextAttack, which reads stopwords
+        nltk.data.path.insert(0, folder)
+    if "textattack" not in sys.modules:
+        _register_flair_stand_in()
+        _import_textattack()
+
+
+def _check_stopwords(resources: Path) -> None:
+    """The attack skips stopwords, so its numbers depend on this very list."""
+    path = resources / STOPWORDS
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise EvaluationError(
+            "resource_missing",
+            f"The list of English stopwords is not at {path}. Fetch the lexical resources with `make setup`.",
+        ) from error
+    if digest != STOPWORDS_SHA256:
+        raise EvaluationError(
+            "resource_changed",
+            f"The list of English stopwords at {path} is not the expected one. Delete it and run `make setup`.",
+        )
+
+
+class _Unavailable:
+    """A name of flair that may be imported and subclassed, never used."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        raise ImportError("flair is not installed; constraints that need its taggers are not available")
+
+    @classmethod
+    def load(cls, name: str) -> _Unavailable:
+        return cls(name)
+
+
+def _register_flair_stand_in() -> None:
+    if importlib.util.find_spec("flair") is not None:
+        return
+    root, data, models = (types.ModuleType(name) for name in STAND_IN)
+    data.Sentence = _Unavailable  # type: ignore[attr-defined]  # a module made here has no declared names
+    data.Tokenizer = type("Tokenizer", (), {})  # type: ignore[attr-defined]  # TextAttack subclasses it on import
+    models.SequenceTagger = _Unavailable  # type: ignore[attr-defined]  # as above
+    root.data, root.models = data, models  # type: ignore[attr-defined]  # as above
+    sys.modules.update(zip(STAND_IN, (root, data, models), strict=True))
+
+
+def _import_textattack() -> None:
+    """TextAttack's import downloads NLTK data unless its marker file exists, and changes the environment."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory() as cache:
+        (Path(cache) / "post_install_check_3").touch()
+        os.environ["TA_CACHE_DIR"] = cache  # also sets HF_HOME and XDG_CACHE_HOME: hence the restoring below
+        try:
+            import textattack  # noqa: F401  # imported for its effect on sys.modules
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+    logging.getLogger("textattack").setLevel(logging.ERROR)
+    logging.getLogger("textattack.shared.utils.install").setLevel(logging.ERROR)
