@@ -1,0 +1,1 @@
+"""The command line `auditor` and its HTTP client. No Django, no torch: this is the base install."""

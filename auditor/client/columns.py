@@ -1,0 +1,71 @@
+"""Reads the column names of a table, so that roles can be given by naming the exceptions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from auditor.client.exits import ClientError
+
+
+def roles(
+    file: Path,
+    *,
+    target: str,
+    inputs: Sequence[str] = (),
+    sensitive: Sequence[str] = (),
+    identity: str | None = None,
+    ignored: Sequence[str] = (),
+) -> dict[str, str]:
+    """The role of each column in use. Columns that nothing is said of are inputs, unless `inputs` names some."""
+    named = [(target, "target"), *((c, "sensitive") for c in sensitive), *((c, "ignore") for c in ignored)]
+    named += [(identity, "id")] if identity else []
+    named += [(column, "input") for column in inputs]
+    found: dict[str, str] = {}
+    for column, role in named:
+        if column in found:
+            raise ClientError(
+                f"The column {column!r} is given two roles: {found[column]} and {role}. Give it one."
+            )
+        found[column] = role
+    present = names(file)
+    absent = [column for column in found if column not in present]
+    if absent:
+        raise ClientError(
+            f"{file.name} has no column {absent[0]!r}. Its columns are: {', '.join(present[:30])}"
+            f"{', …' if len(present) > 30 else ''}."
+        )
+    rest = "ignore" if inputs else "input"
+    return {column: found.get(column, rest) for column in present}
+
+
+def names(file: Path) -> list[str]:
+    """The columns of a .csv, .jsonl or .parquet file. Raises ClientError where they cannot be read."""
+    if not file.is_file():
+        raise ClientError(f"There is no file {file}.")
+    try:
+        if file.suffix.lower() == ".parquet":
+            return _parquet(file)
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            if file.suffix.lower() == ".jsonl":
+                first = json.loads(next(line for line in lines if line.strip()))
+                return list(first) if isinstance(first, dict) else []
+            return next(csv.reader(lines))
+    except StopIteration:
+        raise ClientError(f"{file.name} is empty. Give a table with a header and at least one row.") from None
+    except (ValueError, csv.Error) as error:
+        raise ClientError(
+            f"The columns of {file.name} cannot be read: {error}. Save it again in UTF-8."
+        ) from error
+
+
+def _parquet(file: Path) -> list[str]:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ClientError(
+            "Reading the columns of a Parquet file needs pyarrow: pip install pyarrow, or send a .csv or .jsonl file."
+        ) from error
+    return [str(name) for name in parquet.read_schema(file).names]

