@@ -6,16 +6,38 @@ from typing import Any
 
 from auditor.reports.build import CardFacts
 
-TITLES = {
-    "balanced_accuracy": ("Balanced accuracy", "proportion", "Averaged over the classes, the model was right for {value} of the examples."),
-    "ece_debiased": ("Calibration error", "probability", "Stated probabilities are off by {value} on average."),
-    "selection_rate_ratio": ("Selection-rate ratio", "ratio", "The least selected group is selected {value} times as often as the most selected."),
-    "attack_success_rate": ("Attack success rate", "proportion", "Small spelling changes turned {value} of the right answers wrong."),
-    "accuracy_under_attack": ("Accuracy under attack", "proportion", "Under attack the model was right for {value} of the examples."),
+TITLES = {  # metric -> title, unit, plain sentence
+    "balanced_accuracy": (
+        "Balanced accuracy",
+        "proportion",
+        "Averaged over the classes, the model was right for {value} of the examples.",
+    ),
+    "ece_debiased": (
+        "Calibration error",
+        "probability",
+        "Stated probabilities are off by {value} on average.",
+    ),
+    "selection_rate_ratio": (
+        "Selection-rate ratio",
+        "ratio",
+        "The least selected group is selected {value} times as often as the most selected.",
+    ),
+    "attack_success_rate": (
+        "Attack success rate",
+        "proportion",
+        "Small spelling changes turned {value} of the right answers wrong.",
+    ),
+    "accuracy_under_attack": (
+        "Accuracy under attack",
+        "proportion",
+        "Under attack the model was right for {value} of the examples.",
+    ),
 }
 
 
-def measured(name: str, value: float | None, low: float | None, high: float | None, n: int, slice_: str = "all") -> dict[str, Any]:
+def measured(
+    name: str, value: float | None, low: float | None, high: float | None, n: int, slice_: str = "all"
+) -> dict[str, Any]:
     title, unit, template = TITLES[name]
     return {
         "metric": name,
@@ -36,7 +58,14 @@ def measured(name: str, value: float | None, low: float | None, high: float | No
 
 
 def control(
-    id_: str, area: str, comparison: str, limit: float, outcome: str, code: str, facts: dict[str, Any], **changes: Any
+    id_: str,
+    area: str,
+    comparison: str,
+    limit: float,
+    outcome: str,
+    code: str,
+    facts: dict[str, Any],
+    **changes: Any,
 ) -> dict[str, Any]:
     return {
         "control": id_,
@@ -82,9 +111,20 @@ def run(id_: str, item: str, evaluation: str, title: str, **changes: Any) -> dic
             "syscalls": "seccomp",
             "account": "nobody",
         },
-        "environment": {"python": "3.11.2", "numpy": "2.4.6", "scikit-learn": "1.9.1", "platform": "linux-x86_64"},
+        "environment": {
+            "python": "3.11.2",
+            "numpy": "2.4.6",
+            "scikit-learn": "1.9.1",
+            "platform": "linux-x86_64",
+        },
         "coverage": {"attempted": 16281, "scored": 16281, "failed": 0, "skipped": 0, "blocked": 0},
-        "cost": {"wall_seconds": 20.4, "cpu_seconds": 31.2, "queries": 16281, "tokens": 0, "peak_rss_bytes": 412000000},
+        "cost": {
+            "wall_seconds": 20.4,
+            "cpu_seconds": 31.2,
+            "queries": 16281,
+            "tokens": 0,
+            "peak_rss_bytes": 412000000,
+        },
         "warnings": [],
         "metrics": [],
         "charts": [],
@@ -93,7 +133,9 @@ def run(id_: str, item: str, evaluation: str, title: str, **changes: Any) -> dic
     }
 
 
-def metric(name: str, title: str, slice_: str, value: float | None, low: float | None, high: float | None, n: int) -> dict[str, Any]:
+def metric(
+    name: str, title: str, slice_: str, value: float | None, low: float | None, high: float | None, n: int
+) -> dict[str, Any]:
     return {
         "name": name,
         "title": title,
@@ -126,8 +168,10 @@ def group_metrics() -> list[dict[str, Any]]:
             rates,
             strict=True,
         ):
-            wide = None if value is None else round(1.96 * (value * (1 - value) / n) ** 0.5, 4)
-            low, high = (None, None) if value is None or wide is None else (round(value - wide, 4), round(value + wide, 4))
+            low = high = None
+            if value is not None:
+                half = 1.96 * (value * (1 - value) / n) ** 0.5
+                low, high = round(value - half, 4), round(value + half, 4)
             found.append(metric(name, title, slice_, value, low, high, n))
     return found
 
@@ -262,7 +306,12 @@ ATTACK_EXAMPLES: list[dict[str, Any]] = [
         "before": "a smart , sweet and playful romantic comedy .",
         "after": "a smrat , sweet and plaful romantic comedy .",
         "changed": [[1, 1], [5, 5]],
-        "facts": {"label": "positive", "answer before": "positive", "answer after": "negative", "queries": 23},
+        "facts": {
+            "label": "positive",
+            "answer before": "positive",
+            "answer after": "negative",
+            "queries": 23,
+        },
     },
     {
         "id": "203",
@@ -286,8 +335,17 @@ def hostile_facts() -> CardFacts:
     model = {**base.model, "name": "income" * 10, "description": HOSTILE, "intended_use": HOSTILE * 5,
              "out_of_scope_use": HOSTILE, "labels": [HOSTILE, "中"], "provenance": {HOSTILE: {"deep": [HOSTILE]}},
              "files": [{"path": HOSTILE, "size": 0, "sha256": "ab" * 32}]}  # fmt: skip
-    data = {**base.data, "source": HOSTILE, "licence": HOSTILE, "summary": {"classes": {HOSTILE: 3}, "groups": {HOSTILE: {HOSTILE: 1}}}}
-    controls = [{**c, "title": HOSTILE[:120], "slice": HOSTILE[:200], "reason": HOSTILE} for c in base.controls]
+    data = {
+        **base.data,
+        "source": HOSTILE,
+        "licence": HOSTILE,
+        "summary": {"classes": {HOSTILE: 3}, "groups": {HOSTILE: {HOSTILE: 1}}},
+    }
+    controls = [
+        {**c, "title": HOSTILE[:120], "slice": HOSTILE[:200], "reason": HOSTILE} for c in base.controls
+    ]
     runs = [{**r, "reason": HOSTILE, "warnings": [HOSTILE], "params": {HOSTILE: HOSTILE}} for r in base.runs]
-    runs[2]["metrics"] = [{**m, "slice": f"sex={HOSTILE[:150]}{i // 3}"} for i, m in enumerate(base.runs[2]["metrics"])]
+    runs[2]["metrics"] = [
+        {**m, "slice": f"sex={HOSTILE[:150]}{i // 3}"} for i, m in enumerate(base.runs[2]["metrics"])
+    ]
     return facts(model=model, data=data, controls=controls, runs=runs)

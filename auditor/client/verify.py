@@ -80,15 +80,19 @@ def verify_bytes(data: bytes, trusted: str | None = None) -> Verification:
     kind = "pdf" if data.startswith(b"%PDF-") else "bundle" if data.lstrip()[:1] == b"{" else "unknown"
     try:
         if len(data) > MAX_BYTES:
-            raise _Broken(f"The file is larger than {MAX_BYTES // 2**20} MiB, so it is no report card of ours.")
+            raise _Broken(
+                f"The file is larger than {MAX_BYTES // 2**20} MiB, so it is no report card of ours."
+            )
         if kind == "unknown":
             raise _Broken("The file is neither a PDF nor an evidence bundle in JSON.")
         card, proven = _pdf(data) if kind == "pdf" else _bundle(data)
     except (_Broken, ProofError, SignatureBroken) as error:
         return Verification(kind, "broken", "unknown", (str(error),))
     except Exception as error:  # noqa: BLE001  # parsers raise many types on damaged files: each means it does not verify
-        return Verification(kind, "broken", "unknown", (f"The file is damaged: {type(error).__name__}: {error}",))
-    problems = ()
+        return Verification(
+            kind, "broken", "unknown", (f"The file is damaged: {type(error).__name__}: {error}",)
+        )
+    problems: tuple[str, ...] = ()
     if trusted is not None and trusted != proven.key_id:
         problems = (f"Signer unknown: the key {proven.key_id} signed it, not the trusted key {trusted}.",)
     return Verification(
@@ -153,7 +157,9 @@ def _bundle(data: bytes) -> tuple[dict[str, Any], Proven]:
     bundle = _json(data, "The file")
     schema = bundle.get("schema") if isinstance(bundle, dict) else None
     if schema == CARD_SCHEMA:
-        raise _Broken("This is a bare report card without its proof. Download the evidence bundle or the PDF instead.")
+        raise _Broken(
+            "This is a bare report card without its proof. Download the evidence bundle or the PDF instead."
+        )
     if schema != BUNDLE_SCHEMA or set(bundle) != {"schema", "card", "proof"}:
         raise _Broken(f"The file is not an evidence bundle ({BUNDLE_SCHEMA} with card and proof).")
     card = bundle["card"]
@@ -164,7 +170,7 @@ def _proven(card: Any, card_bytes: bytes, proof: Any) -> Proven:
     proven = verify_proof(card_bytes, proof)
     if not isinstance(card, dict) or card.get("schema") != CARD_SCHEMA:
         raise _Broken(f"The card is not of the format {CARD_SCHEMA}.")
-    if card.get("id") != proof["entry"]["subject"]:
+    if (proof["entry"]["kind"], proof["entry"]["subject"]) != ("report_card", card.get("id")):
         raise _Broken("The ledger entry is about another card.")
     return proven
 
@@ -189,7 +195,9 @@ def _pdf(data: bytes) -> tuple[dict[str, Any], Proven]:
         raise _Broken("The attached card.json is not in canonical form.")
     proven = _proven(card, card_bytes, _json(attached["proof.json"], "The attached proof.json"))
     if certificate != proven.certificate:
-        raise _Broken("Signer unknown: the file was not signed with the key that signed the ledger's checkpoint.")
+        raise _Broken(
+            "Signer unknown: the file was not signed with the key that signed the ledger's checkpoint."
+        )
     _signature_holds(signatures[0], proven)
     stated = str(reader.trailer["/Info"]["/Keywords"])
     if stated != f"{card['id']}, sha256:{proven.digest}":
@@ -231,7 +239,9 @@ def _attachments(reader: PdfFileReader) -> dict[str, bytes]:
             entry = names[i + 1].get_object()
             name = str(entry["/UF"])
             if name in found or name not in ATTACHED or str(names[i]) != name or str(entry["/F"]) != name:
-                raise _Broken(f"The attachment {name[:80]!r} does not belong in a report card, or is there twice.")
+                raise _Broken(
+                    f"The attachment {name[:80]!r} does not belong in a report card, or is there twice."
+                )
             found[name] = entry["/EF"]["/F"].data
             if len(found[name]) > MAX_ATTACHMENT:
                 raise _Broken(f"The attachment {name} is too large.")

@@ -31,7 +31,9 @@ class Checkpoint(models.Model):
 
     size = models.PositiveBigIntegerField(primary_key=True)  # leaves covered
     root_hash = models.CharField(max_length=64)
-    key_id = models.CharField(max_length=64)  # hex SHA-256 of the signer's public key (SubjectPublicKeyInfo DER)
+    key_id = models.CharField(
+        max_length=64
+    )  # hex SHA-256 of the signer's public key (SubjectPublicKeyInfo DER)
     signature = models.TextField()  # base64
     created_at = models.DateTimeField()
 

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from auditor.core.canonical import canonical_json, sha256_hex
 from auditor.ledger import merkle
@@ -45,7 +46,9 @@ class Proven:
 
 def sign_checkpoint(checkpoint: dict[str, Any], key: rsa.RSAPrivateKey) -> str:
     """The signature of a checkpoint, in base64."""
-    return base64.b64encode(key.sign(canonical_json(checkpoint), padding.PKCS1v15(), hashes.SHA256())).decode()
+    return base64.b64encode(
+        key.sign(canonical_json(checkpoint), padding.PKCS1v15(), hashes.SHA256())
+    ).decode()
 
 
 def checkpoint_body(size: int, root_hash: str, time: str) -> dict[str, Any]:
@@ -59,7 +62,9 @@ def verify_checkpoint(checkpoint: dict[str, Any], signature: str, key: rsa.RSAPu
         raise ProofError("The checkpoint is not one of this ledger format.")
     try:
         raw = base64.b64decode(signature, validate=True)
-        if base64.b64encode(raw).decode() != signature:  # base64 has spare bits: only one spelling is accepted
+        if (
+            base64.b64encode(raw).decode() != signature
+        ):  # base64 has spare bits: only one spelling is accepted
             raise ProofError("The checkpoint's signature is not written canonically.")
         key.verify(raw, canonical_json(checkpoint), padding.PKCS1v15(), hashes.SHA256())
     except (binascii.Error, ValueError, InvalidSignature) as error:
@@ -76,10 +81,13 @@ def verify_proof(card_bytes: bytes, proof: Any) -> Proven:
     expected = {"schema", "entry", "inclusion", "checkpoint", "signature", "key_id", "certificate"}
     if set(proof) != expected:
         raise ProofError(f"The proof must have the fields {', '.join(sorted(expected))} and no others.")
-    entry = _fields(proof["entry"], "entry", {"index": int, "kind": str, "subject": str, "digest": str, "leaf_hash": str})
-    inclusion = _fields(proof["inclusion"], "inclusion", {"size": int, "path": list})
-    checkpoint = _fields(proof["checkpoint"], "checkpoint", {"origin": str, "size": int, "root_hash": str, "time": str})
-    _fields(proof, "proof", {"signature": str, "key_id": str, "certificate": str})
+    entry = _fields(
+        proof, "entry", {"index": int, "kind": str, "subject": str, "digest": str, "leaf_hash": str}
+    )
+    inclusion = _fields(proof, "inclusion", {"size": int, "path": list})
+    checkpoint = _fields(proof, "checkpoint", {"origin": str, "size": int, "root_hash": str, "time": str})
+    if not all(isinstance(proof[name], str) for name in ("signature", "key_id", "certificate")):
+        raise ProofError("The proof's signature, key_id and certificate must be texts.")
 
     digest = sha256_hex(card_bytes)
     if entry["digest"] != digest:
@@ -118,12 +126,12 @@ def verify_proof(card_bytes: bytes, proof: Any) -> Proven:
     )
 
 
-def _fields(value: Any, name: str, types: dict[str, type]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ProofError(f"The proof's {name} is not an object.")
-    for field, kind in types.items():
-        if type(value.get(field)) is not kind:  # bool is an int in Python, not in a proof
-            raise ProofError(f"The proof's {name}.{field} is missing or not of the right type.")
+def _fields(proof: dict[str, Any], name: str, types: dict[str, type]) -> dict[str, Any]:
+    """`proof[name]`, if it is an object of exactly these fields and types."""
+    value = proof[name]
+    # type() and not isinstance: True is an int in Python, not in a proof
+    if not isinstance(value, dict) or {field: type(item) for field, item in value.items()} != types:
+        raise ProofError(f"The proof's {name} must have the fields {', '.join(types)}, each of its type.")
     return value
 
 
@@ -134,7 +142,12 @@ def _hash(text: Any) -> bytes:
 
 
 def _certificate(pem: str) -> x509.Certificate:
+    """The self-signed certificate, unchanged since it was made and written in the one usual way."""
     try:
-        return x509.load_pem_x509_certificate(pem.encode())
-    except ValueError as error:
-        raise ProofError("The proof's certificate cannot be read.") from error
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+        certificate.verify_directly_issued_by(certificate)
+    except Exception as error:  # the parsers raise many types on damaged bytes
+        raise ProofError("The proof's certificate cannot be read, or was changed.") from error
+    if certificate.public_bytes(Encoding.PEM).decode() != pem:
+        raise ProofError("The proof's certificate is not written canonically.")
+    return certificate

@@ -10,12 +10,22 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-SANS = ("Source Sans Pro", "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans SC")  # tried in this order, glyph by glyph
+SANS = (
+    "Source Sans Pro",
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+)  # tried in this order, glyph by glyph
 MONO = ("DejaVu Sans Mono", *SANS)
 _SOURCE_SANS = tuple(f"SourceSansPro-{style}.ttf" for style in ("Regular", "It", "Semibold", "Bold"))
 _DEJAVU = ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf", "DejaVuSansMono-Bold.ttf")
 _SYSTEM = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library/Fonts")
-_CHINESE = ("NotoSansCJK-Regular.ttc", "NotoSansCJK-Bold.ttc", "NotoSansSC-Regular.otf", "NotoSansSC-Bold.otf")
+_CHINESE = (
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansCJK-Bold.ttc",
+    "NotoSansSC-Regular.otf",
+    "NotoSansSC-Bold.otf",
+)
 LONGEST_WORD = 36  # a longer run of characters without a space may be broken
 
 
@@ -30,8 +40,8 @@ def files() -> Iterator[Path]:
             yield from (p for name in names if (p := Path(place, folder, name)).is_file())
     found: dict[str, Path] = {}
     for root in _SYSTEM:
-        for folder, _, names in os.walk(root):
-            for name in sorted(set(names) & set(_CHINESE)):
+        for folder, _, present in os.walk(root):
+            for name in sorted(set(present) & set(_CHINESE)):
                 found.setdefault(name, Path(folder, name))
     yield from (found[name] for name in _CHINESE if name in found)
 
@@ -52,7 +62,7 @@ def folder() -> str:
 @functools.cache
 def _drawable() -> frozenset[int]:
     """Code points that some font of SANS has a glyph for."""
-    from fontTools.ttLib import TTCollection, TTFont
+    from fontTools.ttLib import TTCollection, TTFont  # type: ignore[import-untyped]  # it has no types
 
     found: set[int] = set()
     for path in Path(folder()).iterdir():
@@ -76,7 +86,11 @@ def drawable(text: str) -> str:
     """
     known = _drawable()
     shown = "".join(
-        character if ord(character) in known else " " if character in "\n\t\r" else f"[U+{ord(character):04X}]"
+        character
+        if ord(character) in known
+        else " "
+        if character in "\n\t\r"
+        else f"[U+{ord(character):04X}]"
         for character in unicodedata.normalize("NFC", text)
     )
     return " ".join(_breakable(word) for word in shown.split(" "))

@@ -58,9 +58,13 @@ class ReportCard(models.Model):
         verbose_name = _("report card")
         ordering: ClassVar = ["-issued_at"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["audit", "policy_version", "revision"], name="card_revision_once"),
+            models.UniqueConstraint(
+                fields=["audit", "policy_version", "revision"], name="card_revision_once"
+            ),
             models.CheckConstraint(condition=models.Q(verdict__in=Verdict.values), name="card_verdict_known"),
-            models.CheckConstraint(condition=models.Q(status__in=CardStatus.values), name="card_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=CardStatus.values), name="card_status_known"
+            ),
             # the target of the composite foreign key that keeps a review's submitter true
             models.UniqueConstraint(fields=["id", "submitter"], name="card_with_submitter"),
         ]

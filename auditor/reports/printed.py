@@ -12,7 +12,12 @@ from auditor.reports import charts, sentences
 from auditor.reports.fonts import drawable
 
 TONES = {"pass": "pass", "fail": "fail", "inconclusive": "warn", "not_assessed": "na", "not_applicable": "na"}
-VERDICT_TONES = {"meets": "pass", "meets_with_accepted_risk": "warn", "incomplete": "warn", "does_not_meet": "fail"}
+VERDICT_TONES = {
+    "meets": "pass",
+    "meets_with_accepted_risk": "warn",
+    "incomplete": "warn",
+    "does_not_meet": "fail",
+}
 RUN_STATUS = {
     "succeeded": "Succeeded",
     "errored": "Errored",
@@ -24,6 +29,8 @@ RUN_STATUS = {
 SHOWN_EXAMPLES = 5
 SHOWN_ROWS = 40  # of one table; the attached JSON holds all
 METRIC_COLUMNS = 4
+LONGEST = 1500  # characters of one text
+LONGEST_NAME = 160
 _CHART_FONT = "DejaVu Sans"
 
 # chart JSON (evaluations.spec.Chart) by (run id, chart name); examples (evaluations.spec.Example) by run id
@@ -31,7 +38,9 @@ Charts = Mapping[tuple[str, str], Mapping[str, Any]]
 Examples = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def page_text(card: dict[str, Any], card_bytes: bytes, proof: dict[str, Any], drawn: Charts, examples: Examples) -> Any:
+def page_text(
+    card: dict[str, Any], card_bytes: bytes, proof: dict[str, Any], drawn: Charts, examples: Examples
+) -> Any:
     """Nested dicts and lists of drawable strings, for templates/print/report-card.typ."""
     digest = sha256_hex(card_bytes)
     issued = datetime.fromisoformat(card["issued_at"])
@@ -98,7 +107,11 @@ def page_text(card: dict[str, Any], card_bytes: bytes, proof: dict[str, Any], dr
 
 def _drawable(value: Any) -> Any:
     if isinstance(value, str):
-        return value if value.startswith("<svg ") else drawable(value)
+        if value.startswith("<svg "):
+            return value
+        return drawable(
+            value if len(value) <= LONGEST else f"{value[:LONGEST]}… (cut; card.json holds it all)"
+        )
     if isinstance(value, dict):
         return {key: _drawable(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -129,6 +142,10 @@ def compact(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
+def left_out(rows: int) -> str:
+    return f"{rows - SHOWN_ROWS:,} more are in the attached card.json." if rows > SHOWN_ROWS else ""
+
+
 def pairs(facts: Mapping[str, Any]) -> str:
     return "; ".join(f"{key} {compact(value)}" for key, value in facts.items()) or "–"
 
@@ -144,17 +161,21 @@ def deciding(card: dict[str, Any]) -> list[dict[str, Any]]:
 
 def named(control: Mapping[str, Any]) -> str:
     slice_ = sentences.of_slice(control["slice"])
-    return f"{control['title']} {slice_}".strip()
+    name = f"{control['title']} {slice_}".strip()
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 def _picture(control: Mapping[str, Any]) -> dict[str, str]:
     if control["value"] is None:
         return {"svg": "", "alt": ""}
-    places = sentences.decimals_for(control["limit"], [control["value"], control["ci_low"], control["ci_high"]])
+    places = sentences.decimals_for(
+        control["limit"], [control["value"], control["ci_low"], control["ci_high"]]
+    )
     around = sentences.interval(control["ci_low"], control["ci_high"], control["unit"], places)
     alt = (
         f"Value {sentences.number(control['value'], control['unit'], places)}, interval {around or 'none'}, "
-        f"limit {sentences.limit_text(control['comparison'], control['limit'])}: {sentences.OUTCOMES[control['outcome']]}."
+        f"limit {sentences.limit_text(control['comparison'], control['limit'])}: "
+        f"{sentences.OUTCOMES[control['outcome']]}."
     )
     svg = charts.interval_svg(
         value=control["value"],
@@ -170,7 +191,9 @@ def _picture(control: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _control(card: dict[str, Any], control: dict[str, Any]) -> dict[str, Any]:
-    places = sentences.decimals_for(control["limit"], [control["value"], control["ci_low"], control["ci_high"]])
+    places = sentences.decimals_for(
+        control["limit"], [control["value"], control["ci_low"], control["ci_high"]]
+    )
     measured = control["value"] is not None
     return {
         "id": control["control"],
@@ -189,7 +212,8 @@ def _control(card: dict[str, Any], control: dict[str, Any]) -> dict[str, Any]:
 
 
 def _area_row(card: dict[str, Any], area: dict[str, Any]) -> dict[str, Any]:
-    worst = next(c for c in card["controls"] if (c["control"], c["slice"]) == (area["worst"]["control"], area["worst"]["slice"]))
+    named_worst = (area["worst"]["control"], area["worst"]["slice"])
+    worst = next(c for c in card["controls"] if (c["control"], c["slice"]) == named_worst)
     return {
         **_control(card, worst),
         "area": area["area"].capitalize(),
@@ -205,7 +229,9 @@ def area_names(card: dict[str, Any]) -> list[str]:
 
 
 def _section(card: dict[str, Any], area: str, drawn: Charts, examples: Examples) -> dict[str, Any]:
-    runs = [r for r in card["runs"] if r["evaluation"].partition(".")[0] == area and r["status"] == "succeeded"]
+    runs = [
+        r for r in card["runs"] if r["evaluation"].partition(".")[0] == area and r["status"] == "succeeded"
+    ]
     outcome = next((a["outcome"] for a in card["areas"] if a["area"] == area), None)
     return {
         "name": area.capitalize(),
@@ -226,7 +252,9 @@ def _reported(measured: dict[str, Any]) -> dict[str, Any]:
         "value": sentences.number(measured["value"], measured["unit"]),
         "interval": sentences.interval(measured["ci_low"], measured["ci_high"], measured["unit"]),
         "n": f"{measured['n']:,}" if measured["value"] is not None else "–",
-        "plain": measured["plain"] if measured["value"] is not None else f"Not measured. {measured['reason']}".strip(),
+        "plain": measured["plain"]
+        if measured["value"] is not None
+        else f"Not measured. {measured['reason']}".strip(),
     }
 
 
@@ -256,13 +284,12 @@ def group_tables(run: dict[str, Any]) -> list[dict[str, Any]]:
                 ]
                 for group in groups[:SHOWN_ROWS]
             ]
-            left_out = len(groups) - SHOWN_ROWS
             tables.append(
                 {
                     "caption": f"{run['evaluation_title']}, by {column}",
                     "header": [column, "n", *(titles[name] for name in part)],
                     "rows": rows,
-                    "note": f"{left_out:,} smaller groups are in the attached card.json." if left_out > 0 else "",
+                    "note": left_out(len(groups)),
                 }
             )
     return tables
@@ -285,7 +312,9 @@ def _charts(card: dict[str, Any], run: dict[str, Any], drawn: Charts) -> list[di
         if stored is None:
             continue
         spec = charts.with_limits(stored["spec"], run["item"], card["controls"])
-        found.append({"title": chart["title"], "alt": chart["alt"], "svg": charts.render_svg(spec, _CHART_FONT)})
+        found.append(
+            {"title": chart["title"], "alt": chart["alt"], "svg": charts.render_svg(spec, _CHART_FONT)}
+        )
     return found
 
 
@@ -315,7 +344,11 @@ def _run(run: dict[str, Any]) -> dict[str, Any]:
             ["Run", run["id"]],
             ["Evaluation", f"{run['evaluation']} version {run['evaluation_version']}"],
             ["Time", f"{when(run['started_at'])} to {when(run['finished_at'])}"],
-            *([["Ended because", run["reason"] or run["reason_code"]]] if run["reason"] or run["reason_code"] else []),
+            *(
+                [["Ended because", run["reason"] or run["reason_code"]]]
+                if run["reason"] or run["reason_code"]
+                else []
+            ),
             ["Parameters", pairs(run["params"])],
             ["Seed", str(run["seed"])],
             ["Device", run["device"] or "–"],
@@ -326,7 +359,8 @@ def _run(run: dict[str, Any]) -> dict[str, Any]:
             *([["Warnings", " ".join(run["warnings"])]] if run["warnings"] else []),
         ],
         "metrics": [
-            [m["title"], "all" if m["slice"] == "all" else m["slice"], _cell(m), f"{m['n']:,}"] for m in measured[:SHOWN_ROWS]
+            [m["title"], sentences.of_slice(m["slice"]) or "all rows", _cell(m), f"{m['n']:,}"]
+            for m in measured[:SHOWN_ROWS]
         ],
     }
 
@@ -338,7 +372,8 @@ def model_facts(model: dict[str, Any]) -> list[list[str]]:
     return [
         ["Model", f"{model['name']}, version {model['version']}"],
         ["Description", model["description"] or "–"],
-        ["Kind", f"{model['modality']}, stored as {model['format']}, {model['size']:,} bytes in {len(model['files'])} files"],
+        ["Kind", f"{model['modality']}, stored as {model['format']}"],
+        ["Size", f"{model['size']:,} bytes in {sentences.counted(len(model['files']), 'file', 'files')}"],
         ["Digest", model["digest"]],
         ["Labels", ", ".join(model["labels"]) or "as the model's own files say"],
         ["Languages", ", ".join(model["languages"]) or "not stated"],
@@ -374,7 +409,7 @@ def class_tables(data: dict[str, Any]) -> list[dict[str, Any]]:
             "caption": f"Rows by {name}",
             "header": [name, "Rows", "Share"],
             "rows": [[k, f"{v:,}", f"{v / data['rows']:.1%}"] for k, v in list(groups.items())[:SHOWN_ROWS]],
-            "note": f"{len(groups) - SHOWN_ROWS:,} more are in the attached card.json." if len(groups) > SHOWN_ROWS else "",
+            "note": left_out(len(groups)),
         }
         for name, groups in counts.items()
         if groups
@@ -385,7 +420,12 @@ def definitions(card: dict[str, Any]) -> list[list[str]]:
     """Each judged metric once: formula and source."""
     return list(
         {
-            c["metric"]: [c["metric_title"], c["formula"], c["interval_method"].replace("_", " ") or "–", c["reference"]]
+            c["metric"]: [
+                c["metric_title"],
+                c["formula"],
+                c["interval_method"].replace("_", " ") or "–",
+                c["reference"],
+            ]
             for c in card["controls"]
         }.values()
     )

@@ -20,7 +20,11 @@ from evaluations.spec import EvaluationError, MetricSpec
 
 
 def results_of(audit: Audit, version: PolicyVersion) -> list[ControlResult]:
-    return list(audit.control_results.filter(policy_version=version).select_related("metric__run").order_by("position"))
+    return list(
+        audit.control_results.filter(policy_version=version)
+        .select_related("metric__run")
+        .order_by("position")
+    )
 
 
 def model_facts(version: ModelVersion) -> dict[str, Any]:
@@ -142,7 +146,9 @@ def reported_facts(
                     **_measured(stated, report, spec, metric, slice_),
                     "area": report.area,
                     "status": metric.status if metric else "not_measured",
-                    "reason": metric.reason if metric else (run.reason if run else "Its evaluation was not run."),
+                    "reason": metric.reason
+                    if metric
+                    else (run.reason if run else "Its evaluation was not run."),
                 }
             )
     return found
@@ -209,7 +215,9 @@ def run_facts(run: EvaluationRun, seed: int) -> dict[str, Any]:
             for m in run.metrics.order_by("pk")
         ],
         "charts": [_chart(a) for a in artifacts if a.kind == Artifact.Kind.CHART],
-        "artifacts": [{"kind": a.kind, "name": a.name, "sha256": a.sha256, "size": a.size} for a in artifacts],
+        "artifacts": [
+            {"kind": a.kind, "name": a.name, "sha256": a.sha256, "size": a.size} for a in artifacts
+        ],
     }
 
 

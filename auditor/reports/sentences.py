@@ -111,7 +111,8 @@ def decision(control: Mapping[str, Any]) -> str:
         best = control["ci_high"] if comparison == ">=" else control["ci_low"]
         return f"Even the better end of the {level} interval, {number(best, unit, places)}, misses the limit ({limit})."
     if code == "interval_straddles_limit":
-        return f"{cannot_tell(control['more_examples'])} The limit ({limit}) lies inside the {level} interval, {around}."
+        settle = cannot_tell(control["more_examples"])
+        return f"{settle} The limit ({limit}) lies inside the {level} interval, {around}."
     if code == "point_value":
         side = "keeps" if control["outcome"] == "pass" else "misses"
         return (
@@ -132,7 +133,9 @@ def decision(control: Mapping[str, Any]) -> str:
 
 def cannot_tell(more_examples: int | None) -> str:
     if more_examples is None:
-        return "Cannot tell yet; the value is so close to the limit that more examples alone may not settle it."
+        return (
+            "Cannot tell yet; the value is so close to the limit that more examples alone may not settle it."
+        )
     return f"Cannot tell yet; about {_rounded(more_examples):,} more examples would settle it."
 
 
@@ -162,9 +165,11 @@ def why(verdict: str, controls: list[dict[str, Any]], waivers: int = 0) -> str:
     if of["not_assessed"]:
         parts.append(counted(of["not_assessed"], "was not assessed", "were not assessed"))
     if not parts:
-        return f"All {len(required)} required controls pass." if len(required) > 1 else "The one required control passes."
+        many = f"All {len(required)} required controls pass."
+        return many if len(required) > 1 else "The one required control passes."
     if not of["fail"]:
-        parts[0] = parts[0].replace(" ", " required control " if parts[0].startswith("one ") else " required controls ", 1)
+        noun = "required control" if parts[0].startswith("one ") else "required controls"
+        parts[0] = parts[0].replace(" ", f" {noun} ", 1)
     parts.append(f"{of['pass']} of {len(required)} pass")
     said = f"{', '.join(parts[:-1])}; {parts[-1]}."
     if verdict == "meets_with_accepted_risk":

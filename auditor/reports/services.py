@@ -39,7 +39,9 @@ def issue(audit: Audit) -> list[ReportCard]:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('cards:' || %s))", [audit.pk])
     audit.refresh_from_db()
     if audit.status != AuditStatus.COMPLETED:
-        raise conflict("audit_not_completed", f"Audit {audit.pk} is {audit.status}; only a completed one has a card.")
+        raise conflict(
+            "audit_not_completed", f"Audit {audit.pk} is {audit.status}; only a completed one has a card."
+        )
     runs = list(audit.runs.order_by("position", "attempt").prefetch_related("metrics", "artifacts"))
     run_facts = [queries.run_facts(run, audit.seed) for run in runs]
     cards = []
@@ -49,7 +51,9 @@ def issue(audit: Audit) -> list[ReportCard]:
     return cards
 
 
-def _issue_one(audit: Audit, version: PolicyVersion, runs: list[Any], run_facts: list[dict[str, Any]]) -> ReportCard:
+def _issue_one(
+    audit: Audit, version: PolicyVersion, runs: list[Any], run_facts: list[dict[str, Any]]
+) -> ReportCard:
     results = queries.results_of(audit, version)
     if not results:
         raise conflict("audit_not_judged", f"Audit {audit.pk} has no control results under {version}.")
@@ -57,7 +61,9 @@ def _issue_one(audit: Audit, version: PolicyVersion, runs: list[Any], run_facts:
     controls = queries.control_facts(version, results, runs)
     now = timezone.now().replace(microsecond=0)
     valid_until = now + timedelta(days=document(version).valid_days)
-    verdict = rules.verdict([rules.Result(r.control, r.slice, rules.Outcome(r.outcome), r.required) for r in results])
+    verdict = rules.verdict(
+        [rules.Result(r.control, r.slice, rules.Outcome(r.outcome), r.required) for r in results]
+    )
     card_id = ids.card_id()
     content = build.canonical(
         build.build(
@@ -96,7 +102,7 @@ def _issue_one(audit: Audit, version: PolicyVersion, runs: list[Any], run_facts:
 
 
 def _drawn(run: dict[str, Any], controls: list[dict[str, Any]]) -> dict[str, Any]:
-    """The run with each chart drawn, with this policy's limits, into the store. One that cannot be drawn has its table."""
+    """The run with each chart drawn into the store, with this policy's limits; one that cannot be has its table."""
     drawn = []
     for chart in run["charts"]:
         stored = json.loads(store.get(chart["sha256"]))
@@ -149,9 +155,7 @@ def open_review(*, principal: Principal, card: ReportCard) -> None:
     last = card.reviews.order_by("-created_at").first()
     if card.status == CardStatus.REJECTED and last is not None and last.reviewer_id == principal.user_id:
         raise forbidden("You rejected this card, so another reviewer must take its appeal.")
-    transition(
-        card, "status", source=[CardStatus.ISSUED, CardStatus.REJECTED], target=CardStatus.IN_REVIEW
-    )
+    transition(card, "status", source=[CardStatus.ISSUED, CardStatus.REJECTED], target=CardStatus.IN_REVIEW)
 
 
 @transaction.atomic
@@ -163,7 +167,9 @@ def decide(*, principal: Principal, card: ReportCard, decision: str, reason: str
     if not reason.strip():
         raise DomainError("reason_required", "Write why you decide so: the reason is kept with the decision.")
     if decision == Decision.APPROVE and card.valid_until <= timezone.now():
-        raise conflict("card_expired", "This card is no longer valid. Audit the model again before approving it.")
+        raise conflict(
+            "card_expired", "This card is no longer valid. Audit the model again before approving it."
+        )
     if card.status == CardStatus.ISSUED:
         open_review(principal=principal, card=card)
     transition(card, "status", source=[CardStatus.IN_REVIEW], target=_DECIDED[Decision(decision)])

@@ -65,12 +65,16 @@ def test_consistency_proofs_equal_the_published_ones(old: int, new: int, proof: 
     assert hexes(merkle.consistency_proof(LEAVES[:new], old)) == proof
 
 
-trees = st.lists(st.binary(max_size=40), min_size=1, max_size=70).map(lambda d: [merkle.leaf_hash(x) for x in d])
+trees = st.lists(st.binary(max_size=40), min_size=1, max_size=70).map(
+    lambda d: [merkle.leaf_hash(x) for x in d]
+)
 
 
 @settings(deadline=None)
 @given(trees, st.data())
-def test_every_leaf_is_proved_to_be_in_its_tree_and_at_no_other_place(leaves: list[bytes], data: st.DataObject) -> None:
+def test_every_leaf_is_proved_to_be_in_its_tree_and_at_no_other_place(
+    leaves: list[bytes], data: st.DataObject
+) -> None:
     root = merkle.root_hash(leaves)
     index = data.draw(st.integers(0, len(leaves) - 1))
     path = merkle.inclusion_proof(leaves, index)
@@ -86,7 +90,9 @@ def test_every_leaf_is_proved_to_be_in_its_tree_and_at_no_other_place(leaves: li
 
 @settings(deadline=None)
 @given(trees, st.data())
-def test_a_tree_that_only_grew_is_consistent_and_a_rewritten_one_is_not(leaves: list[bytes], data: st.DataObject) -> None:
+def test_a_tree_that_only_grew_is_consistent_and_a_rewritten_one_is_not(
+    leaves: list[bytes], data: st.DataObject
+) -> None:
     new_size, new_root = len(leaves), merkle.root_hash(leaves)
     old_size = data.draw(st.integers(1, new_size))
     old_root = merkle.root_hash(leaves[:old_size])
