@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import OperationalError, connection
 from pydantic import ValidationError
 
 from auditor.audits import leases
@@ -22,6 +23,8 @@ from auditor.core.errors import DomainError
 from evaluations import catalogue
 from evaluations.spec import DataRef, EvaluationResult, Failure, Limits, ModelRef, Progress, RunRequest
 from workers.isolation import collect, logs, sandbox
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 LOG_TAIL = 8000  # characters
@@ -50,7 +53,6 @@ def supervise(run: EvaluationRun, owner: str) -> None:
         shards = _measure(run, owner, request, folder, isolation)
         result, device = _judge(run, owner, request, folder, shards, isolation)
         files = _store(result, shards)
-        close_old_connections()
         leases.succeed(run, owner, result, files, device=device, isolation=isolation)
     except Stopped as stop:
         leases.fail(
@@ -179,17 +181,23 @@ def _wait(
 
 
 def _beat(child: sandbox.Child, run: EvaluationRun, owner: str, out: Path, isolation: dict[str, str]) -> None:
-    close_old_connections()
     progress = _progress(out)
-    ours = leases.heartbeat(
-        run,
-        owner,
-        done=progress.done,
-        total=progress.total,
-        message=progress.message,
-        log_tail=_printable(logs.tail(child.stderr))[-LOG_TAIL:],
-        isolation=isolation,
-    )
+    try:
+        ours = leases.heartbeat(
+            run,
+            owner,
+            done=progress.done,
+            total=progress.total,
+            message=progress.message,
+            log_tail=_printable(logs.tail(child.stderr))[-LOG_TAIL:],
+            isolation=isolation,
+        )
+    except (
+        OperationalError
+    ) as error:  # a database that restarts ends no run: whether it is still ours, the lease says
+        log.warning("heartbeat of %s: %s", run.pk, error)
+        connection.close()
+        return
     if not ours:
         raise Stopped(RunStatus.CANCELLED, "cancelled", "Cancelled on request.")
 

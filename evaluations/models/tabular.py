@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,10 @@ def score_rows(predict: Callable[[pd.DataFrame], Any], frame: pd.DataFrame, clas
         except MemoryError:
             raise
         except Exception as error:  # whatever a third party's pipeline raises concerns these rows only
+            if re.search(
+                r"bad_alloc|allocate memory|bad allocation|out of memory", str(error), re.IGNORECASE
+            ):
+                raise MemoryError from error  # onnxruntime's, which shares no class with Python's
             if len(rows) > 1:
                 pending += np.array_split(rows, 2)
                 continue

@@ -46,7 +46,7 @@ def test_an_unknown_evaluation_is_named() -> None:
 
 def test_a_parameter_that_an_evaluation_does_not_have_is_named() -> None:
     with pytest.raises(DomainError, match="sampels"):
-        parse(SOURCE.replace("{n: 100}", "{sampels: 100}"))
+        parse(SOURCE.replace("{examples: 100}", "{sampels: 100}"))
 
 
 @pytest.mark.parametrize(

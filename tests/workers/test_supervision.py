@@ -17,6 +17,7 @@ from auditor.core import store
 from auditor.core.access import Principal
 from auditor.policies.models import PolicyVersion
 from auditor.registry.models import DatasetVersion, ModelVersion
+from tests.workers import hostile
 from tests.workers.conftest import ROLES, put_model, put_table
 from workers import supervise
 from workers.isolation import sandbox
@@ -109,29 +110,53 @@ def test_a_child_that_crashes_ends_its_run_with_the_signal_named(
     assert "SIGSEGV" in run.reason
 
 
-def test_a_child_that_hangs_is_ended_at_the_time_limit(small_audit: Audit, settings: LazySettings) -> None:
-    settings.RUN_WALL_SECONDS = 0  # whatever it does, it does it for too long
-    run = carried_out(small_audit)
+def test_a_model_that_never_answers_is_ended_at_the_time_limit(
+    as_engineer: Principal,
+    team: Team,
+    engineer: User,
+    small_data: DatasetVersion,
+    release_gate: PolicyVersion,
+    settings: LazySettings,
+) -> None:
+    settings.RUN_WALL_SECONDS = 8
+    model = put_model(team, engineer, "endless", "model.onnx", hostile.that_never_ends(), ["<=50K", ">50K"])
+    run = carried_out(audit_of(as_engineer, model, small_data, release_gate))
     assert (run.status, run.reason_code) == (RunStatus.TIMED_OUT, "time_limit")
     assert "RUN_WALL_SECONDS" in run.reason
 
 
-def test_a_child_that_eats_memory_is_ended_and_the_limit_named(
-    small_audit: Audit, settings: LazySettings
+def test_a_model_that_eats_memory_is_ended_and_the_limit_named(
+    as_engineer: Principal,
+    team: Team,
+    engineer: User,
+    small_data: DatasetVersion,
+    release_gate: PolicyVersion,
+    settings: LazySettings,
 ) -> None:
-    settings.RUN_MEMORY_BYTES = 48 * 2**20  # less than its libraries need
-    run = carried_out(small_audit)
+    settings.RUN_MEMORY_BYTES = 2 * 2**30
+    model = put_model(team, engineer, "greedy", "model.onnx", hostile.that_eats_memory(), ["<=50K", ">50K"])
+    run = carried_out(audit_of(as_engineer, model, small_data, release_gate))
     assert (run.status, run.reason_code) == (RunStatus.ERRORED, "out_of_memory")
-    assert "RUN_MEMORY_BYTES" in run.reason
+    assert "memory" in run.reason
 
 
 def test_a_full_artefact_folder_is_named_and_leaves_no_half_made_rows(
-    small_audit: Audit, monkeypatch: pytest.MonkeyPatch
+    as_engineer: Principal,
+    team: Team,
+    engineer: User,
+    small_version: ModelVersion,
+    small_table: bytes,
+    release_gate: PolicyVersion,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    fewer = b"".join(small_table.splitlines(keepends=True)[:564])  # results that no other test has stored
+    data = put_table(team, engineer, "fewer", fewer, ROLES)
+    audit = audit_of(as_engineer, small_version, data, release_gate)
+
     def full(source: str, target: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    run = first_run(small_audit)
+    run = first_run(audit)
     with monkeypatch.context() as patch:
         patch.setattr(store.os, "replace", full)
         supervise.supervise(run, "w1")
