@@ -124,9 +124,11 @@ class TextChar:
     def run_shard(
         self, model: Model, data: Dataset, params: TextCharParams, ctx: Context, shard: Shard
     ) -> ShardState:
-        from evaluations.robustness import text_char_attack, textattack_setup
+        from evaluations.robustness import textattack_setup
 
-        textattack_setup.prepare(ctx.resources)
+        textattack_setup.prepare(ctx.resources)  # before anything that imports TextAttack
+        from evaluations.robustness import text_char_attack
+
         return text_char_attack.attack_shard(cast("TextClassifier", model), data, params, ctx, shard)
 
     def merge(

@@ -69,7 +69,8 @@ def request(
         run_id="run_test",
         evaluation=evaluation,
         params=params,
-        model=model or ModelRef(path="/nowhere", digest="model", modality=Modality.TABULAR, format=ModelFormat.SKOPS),
+        model=model
+        or ModelRef(path="/nowhere", digest="model", modality=Modality.TABULAR, format=ModelFormat.SKOPS),
         data=data,
         seed=seed,
         resources=str(RESOURCES),
@@ -143,7 +144,9 @@ def sentences(n: int, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame({"id": [f"t{i:03d}" for i in range(n)], "text": texts, "label": labels})
 
 
-def tiny_bert(folder: Path, labels: Sequence[str] = ("neg", "pos"), seed: int = 0, longest: int = 64) -> ModelRef:
+def tiny_bert(
+    folder: Path, labels: Sequence[str] = ("neg", "pos"), seed: int = 0, longest: int = 64
+) -> ModelRef:
     """A random two-layer BERT with a WordPiece vocabulary of letters and a few words, as save_pretrained writes it."""
     import torch
     from tokenizers import BertWordPieceTokenizer
@@ -151,7 +154,16 @@ def tiny_bert(folder: Path, labels: Sequence[str] = ("neg", "pos"), seed: int = 
 
     folder.mkdir(parents=True, exist_ok=True)
     letters = "abcdefghijklmnopqrstuvwxyz.,!?'-"
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters), *WORDS]
+    vocabulary = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{c}" for c in letters),
+        *WORDS,
+    ]
     (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocabulary)) + "\n")
     wordpiece = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)
     tokenizer = BertTokenizerFast(
