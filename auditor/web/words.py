@@ -132,3 +132,32 @@ def two_figures(count: int) -> int:
     """Rounded up to two leading figures: the estimate is no better than that."""
     scale: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // scale) * scale
+
+
+def interval_method(name: str) -> str:
+    """How an interval was computed, as a statistician names it."""
+    known = {
+        "wilson": _("Wilson"),
+        "clopper_pearson": _("Clopper–Pearson"),
+        "percentile_bootstrap": _("percentile bootstrap"),
+        "bootstrap": _("bootstrap"),
+        "mover": _("MOVER over Wilson"),
+        "t": _("Student's t"),
+    }
+    return known.get(name, name.replace("_", " "))
+
+
+def fact_name(name: str) -> str:
+    """A fact of an example as a reader would call it."""
+    known = {
+        "queries": _("queries"),
+        "words_changed": _("words changed"),
+        "truth": _("true class"),
+        "label": _("true class"),
+        "answer": _("answer"),
+        "before": _("answer before"),
+        "after": _("answer after"),
+        "score_before": _("score before"),
+        "score_after": _("score after"),
+    }
+    return known.get(name, name.replace("_", " "))

@@ -145,3 +145,18 @@ def isolation_of(level: Mapping[str, Any]) -> str:
 @register.filter
 def get(mapping: Mapping[str, Any], key: str) -> Any:
     return mapping.get(key)
+
+
+@register.simple_tag
+def limit(comparison: str, value: float) -> str:
+    return numbers.limit_of({"comparison": comparison, "limit": value})
+
+
+@register.simple_tag
+def share(percent: float) -> str:
+    """A share of the rows; what rounds to nothing says so."""
+    return "< 0.1\u00a0%" if 0 < percent < 0.1 else f"{percent:.1f}\u00a0%"
+
+
+register.filter("interval_method", words.interval_method)
+register.filter("fact_name", words.fact_name)
