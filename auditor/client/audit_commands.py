@@ -121,7 +121,9 @@ def status(session: Session, audit_id: str, as_json: bool) -> None:
     click.echo(f"{found['id']} {found['status']}, {progress['done_runs']} of {progress['total_runs']} runs")
     for each in found["runs"]:
         reason = f": {each['reason']}" if each.get("reason") else ""
-        click.echo(f"  {each['item']:<28} {each['status']}, attempt {each['attempt']}{reason}")
+        click.echo(
+            render.printable(f"  {each['item']:<28} {each['status']}, attempt {each['attempt']}{reason}")
+        )
     for card in found["cards"]:
         click.echo(
             f"  report card {card['id']}: {render.VERDICTS.get(card['verdict'], (card['verdict'],))[0]}"

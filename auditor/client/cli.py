@@ -15,6 +15,7 @@ from auditor.client.audit_commands import audit
 from auditor.client.data_commands import data
 from auditor.client.exits import ClientError, Exit
 from auditor.client.model_commands import gate, model
+from auditor.client.render import printable
 from auditor.client.report_commands import report, verify
 from auditor.client.session import Session
 
@@ -52,7 +53,7 @@ def run(arguments: Sequence[str] | None = None, session: Session | None = None) 
         error.show()
         return Exit.USAGE
     except ClientError as error:
-        click.echo(f"auditor: {error}", err=True)
+        click.echo(f"auditor: {printable(error)}", err=True)
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone; closing it again at exit must not raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -142,15 +142,16 @@ def _send_file(client: Client, upload: str, file: LocalFile, arrived: dict[str, 
     total = file.size
     path = f"uploads/{upload}/files/{quote(file.name)}"
     pauses = client.pauses()
+    sent = total > 0  # an empty file needs one request, too: it exists
     with file.path.open("rb") as stream:
-        while (offset := arrived.get(file.name, 0)) < total or (total == 0 and file.name not in arrived):
+        while (offset := arrived.get(file.name, 0)) < total or not sent:
             stream.seek(offset)
             chunk = stream.read(CHUNK)
             if total and not chunk:
                 raise ClientError(f"{file.path} became shorter while it was sent. Push it again.")
             try:
                 client.put_bytes(path, chunk, offset)
-                arrived[file.name] = offset + len(chunk)
+                arrived[file.name], sent = offset + len(chunk), True
                 pauses = client.pauses()
             except (httpx.TransportError, ApiError) as error:
                 if isinstance(error, ApiError) and not (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 VERDICTS = {
@@ -18,6 +19,11 @@ OUTCOMES = {
     "not_assessed": ("– not assessed", "yellow"),
     "not_applicable": ("· not applicable", "dim"),
 }
+
+
+def printable(text: Any) -> str:
+    """Text from people and models for a terminal: what could steer it (escapes, direction marks) becomes a mark."""
+    return "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else "\ufffd" for c in str(text))
 
 
 def number(value: float | None, unit: str = "") -> str:
@@ -55,15 +61,17 @@ def show(card: dict[str, Any], console: Any) -> None:
     console.print(
         Text.assemble(
             (f" {words} ", f"bold reverse {colour}"),
-            f"  {model['name']}@{model['version']} under {policy['name']}@{policy['number']}",
+            printable(f"  {model['name']}@{model['version']} under {policy['name']}@{policy['number']}"),
         )
     )
     for control in deciding(card):
         word, colour = OUTCOMES[control["outcome"]]
-        console.print(Text.assemble((f"  {word:<18}", colour), f"{control['control']}  {control['title']}"))
+        console.print(
+            Text.assemble((f"  {word:<18}", colour), printable(f"{control['control']}  {control['title']}"))
+        )
         for sentence in (control["plain"], control["reason"]):
             if sentence:
-                console.print(Text(f"{'':20}{sentence}", style="dim"))
+                console.print(Text(printable(f"{'':20}{sentence}"), style="dim"))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (("Control", "left"), ("", "left"), ("Value", "right"), ("95 % interval", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich's literal type
@@ -72,7 +80,7 @@ def show(card: dict[str, Any], console: Any) -> None:
     for control in card["controls"]:
         word, colour = OUTCOMES[control["outcome"]]
         table.add_row(
-            Text(f"{control['control']} {control['metric_title']}{slice_words(control['slice'])}"),
+            Text(printable(f"{control['control']} {control['metric_title']}{slice_words(control['slice'])}")),
             Text(word, style=colour),
             number(control["value"], control["unit"]),
             interval(control),
@@ -81,7 +89,7 @@ def show(card: dict[str, Any], console: Any) -> None:
         )
     for measured in card["reported"]:
         table.add_row(
-            Text(f"{measured['metric_title']}{slice_words(measured['slice'])}"),
+            Text(printable(f"{measured['metric_title']}{slice_words(measured['slice'])}")),
             Text("reported", style="dim"),
             number(measured["value"], measured["unit"]),
             interval(measured),

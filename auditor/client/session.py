@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.client import config
+from auditor.client import config, render
 from auditor.client.exits import ClientError, Exit
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Session:
 
     def note(self, text: str) -> None:
         """A line for people."""
-        click.echo(text, err=True)
+        click.echo(render.printable(text), err=True)
 
 
 class NotSignedIn(ClientError):
