@@ -91,6 +91,38 @@ def test_a_success_that_does_not_hold_when_scored_again_is_a_failure(bert: Model
     assert outcomes.unconfirmed == honest.succeeded.sum()
 
 
+def test_a_text_that_breaks_the_attack_counts_against_and_for_the_model(
+    bert: ModelRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    textattack_setup.prepare(make.RESOURCES)
+    from evaluations.robustness import text_char_attack
+
+    evaluation = catalogue.get("robustness.text_char")
+    table = make.sentences(20)
+    asked = make.request(evaluation.name, make.data_ref(table, tmp_path, make.TEXT_ROLES), bert)
+    model = load(bert)
+    clean = {m.name: m for m in make.evaluate(evaluation, model, asked, tmp_path).metrics}
+    genuine = text_char_attack.attack_one
+
+    def breaking(attack: object, text: str, truth: int, rng: np.random.Generator) -> object:
+        if text == table.text[3]:
+            raise IndexError("no such word")
+        return genuine(attack, text, truth, rng)
+
+    monkeypatch.setattr(text_char_attack, "attack_one", breaking)
+    strict = make.evaluate(evaluation, model, asked, tmp_path)
+    assert {m.status for m in strict.metrics} == {MetricStatus.NOT_ESTIMABLE}  # 1 of 20 is more than 2 %
+    assert strict.coverage.failed == 1
+    lenient = asked.model_copy(update={"params": {"max_error_rate": 0.1}})
+    broken = {m.name: m for m in make.evaluate(evaluation, model, lenient, tmp_path).metrics}
+    for name in ("accuracy_under_attack", "attack_success_rate"):
+        one, other = broken[name].interval, clean[name].interval
+        assert one is not None
+        assert other is not None
+        assert one.low <= other.low
+        assert one.high >= other.high
+
+
 def test_a_model_that_is_always_wrong_leaves_nothing_to_attack(bert: ModelRef, tmp_path: Path) -> None:
     table = make.sentences(12)
     model = load(bert)
