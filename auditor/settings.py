@@ -148,7 +148,7 @@ MAX_UPLOAD_BYTES = int(read("MAX_UPLOAD_BYTES", str(20 * 2**30)))
 # --- work ------------------------------------------------------------------------------------
 
 BROKER_URL = read("BROKER_URL")
-CELERY_BROKER_URL = BROKER_URL or "pgmq://"
+CELERY_BROKER_URL = BROKER_URL or "pgmq://localhost"  # a name alone: transport options say where it is
 if not BROKER_URL:
     _db = DATABASES["default"]
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {

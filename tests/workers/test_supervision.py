@@ -8,7 +8,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from django.conf import LazySettings, settings as django_settings
+from django.conf import LazySettings
+from django.conf import settings as django_settings
 
 from auditor.accounts.models import Team, User
 from auditor.audits import leases, services
