@@ -31,8 +31,10 @@ class PortInUse(Exception):
     port: int
 
     def __str__(self) -> str:
-        return f"Port {self.port} is in use. Stop what listens there, or choose another: "
-            f"make serve PORT={self.port + 1}"
+        other = self.port + 1
+        return (
+            f"Port {self.port} is in use. Stop what listens there, or choose another: make serve PORT={other}"
+        )
 
 
 def check_port(port: int, host: str = "127.0.0.1") -> None:
