@@ -58,10 +58,12 @@ def remaining(card: Json) -> list[Json]:
     """Every control that does not decide, worst first: passed ones and those not required."""
     named = {(ref["control"], ref["slice"]) for ref in card["deciding"]}
     rest = [c for c in card["controls"] if (c["control"], c["slice"]) not in named]
-    return sorted(rest, key=lambda c: _rank(c["outcome"]))
+    return sorted(rest, key=badness)
 
 
-def _rank(outcome: str) -> int:
+def badness(control: Json) -> int:
+    """Sorts controls worst first."""
+    outcome = control["outcome"]
     return OUTCOME_ORDER.index(outcome) if outcome in OUTCOME_ORDER else len(OUTCOME_ORDER)
 
 

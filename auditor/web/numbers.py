@@ -20,6 +20,8 @@ def number(value: float | None, unit: str = "", decimals: int = 3) -> str:
     """As the report's own sentences write it, with a true minus sign. None is a dash, never 0."""
     if isinstance(value, int) and not unit:
         unit = "count"
+    if unit == "count" and not float(value or 0).is_integer():
+        decimals = 1  # a mean of counts
     return sentences.number(value, unit, decimals).replace("-", "−")
 
 

@@ -38,14 +38,15 @@ STATES: dict[str, dict[str, State]] = {
         "draft": State(_("Draft"), "dash", "na"),
         "queued": State(_("Queued"), "clock", "na"),
         "running": State(_("Running"), "play", "info"),
-        "completed": State(_("Completed"), "check", "pass"),
+        # an end is no verdict: never in the colour of a pass
+        "completed": State(_("Completed"), "check", "na"),
         "cancelling": State(_("Cancelling"), "stop", "warn"),
         "cancelled": State(_("Cancelled"), "stop", "na"),
     },
     "run": {
         "queued": State(_("Queued"), "clock", "na"),
         "running": State(_("Running"), "play", "info"),
-        "succeeded": State(_("Finished"), "check", "pass"),
+        "succeeded": State(_("Finished"), "check", "na"),
         "errored": State(_("Error"), "alert", "fail"),
         "timed_out": State(_("Out of time"), "alert", "fail"),
         "lost": State(_("Worker lost"), "alert", "warn"),

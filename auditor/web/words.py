@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
+from auditor.policies.document import AppliesWhen
 from auditor.reports import sentences
 from auditor.web import cardview, numbers
 from evaluations import catalogue
@@ -33,22 +34,33 @@ def role_name(value: str) -> str:
     }.get(value, value)
 
 
-def slice_name(value: str) -> str:
-    """`all rows`, `by sex` (over the groups of a column) or `sex: Female`."""
-    if value in ("", "all"):
-        return _("all rows")
-    column, equals, group = value.partition("=")
-    if equals:
-        return f"{column}: {group}"
-    return _("by %(column)s") % {"column": column}
+def applies_to(when: AppliesWhen) -> str:
+    """Which models and data a demand concerns; empty for all."""
+    parts = []
+    if when.modality:
+        kinds = _(", ").join(modality_name(m) for m in when.modality)
+        parts.append(_("only for: %(kinds)s") % {"kinds": kinds})
+    if when.roles:
+        roles = _(", ").join(role_name(r) for r in when.roles)
+        parts.append(_("only where the data have a column with the role: %(roles)s") % {"roles": roles})
+    return _("; ").join(parts)
+
+
+def group_name(slice_: str) -> str:
+    """`Female` of the slice `sex=Female`."""
+    return slice_.partition("=")[2] or slice_
 
 
 def measured_name(measured: Mapping[str, Any]) -> str:
+    """`Balanced accuracy`, `Selection rate ratio by sex`, `Selection rate, sex: Female`."""
     title = translated(measured.get("metric_title") or measured.get("title") or measured.get("metric"))
     part = measured.get("slice") or "all"
     if part == "all":
         return title
-    return _("%(metric)s, %(slice)s") % {"metric": title, "slice": slice_name(part)}
+    column, equals, group = part.partition("=")
+    if equals:
+        return _("%(metric)s, %(column)s: %(group)s") % {"metric": title, "column": column, "group": group}
+    return _("%(metric)s by %(column)s") % {"metric": title, "column": column}
 
 
 def in_english() -> bool:
@@ -76,6 +88,21 @@ def interval_sentence(measured: Mapping[str, Any]) -> str:
         "low": sentences.in_words(low, unit),
         "high": sentences.in_words(high, unit),
     }
+
+
+def meaning(measured: Mapping[str, Any]) -> str:
+    """What a number means without its interval, for where that stands beside it."""
+    said, confidence, _rest = plain(measured).partition(" With ")
+    if in_english():
+        return said if confidence else plain(measured)
+    return plain({**measured, "ci_low": None, "ci_high": None})
+
+
+def short_reason(control: Mapping[str, Any]) -> str:
+    """The reason where the numbers beside it do not already give it."""
+    if control["outcome"] == "inconclusive":
+        return cannot_tell(control.get("more_examples"))
+    return "" if str(control.get("reason_code")).startswith("interval_") else reason(control)
 
 
 def reason(control: Mapping[str, Any]) -> str:
@@ -140,8 +167,10 @@ def interval_method(name: str) -> str:
         "wilson": _("Wilson"),
         "clopper_pearson": _("Clopper–Pearson"),
         "percentile_bootstrap": _("percentile bootstrap"),
-        "bootstrap": _("bootstrap"),
-        "mover": _("MOVER over Wilson"),
+        "mover_wilson": _("MOVER over Wilson"),
+        "pairwise_mover_wilson": _("MOVER over Wilson, pairwise with Bonferroni"),
+        "newcombe_auc": _("Newcombe for AUC"),
+        "ece_inversion": _("inversion of the law of the ECE"),
         "t": _("Student's t"),
     }
     return known.get(name, name.replace("_", " "))
@@ -150,14 +179,11 @@ def interval_method(name: str) -> str:
 def fact_name(name: str) -> str:
     """A fact of an example as a reader would call it."""
     known = {
+        "true_label": _("true class"),
+        "answer_before": _("answer before"),
+        "probability_before": _("probability before"),
+        "answer_after": _("answer after"),
+        "probability_after": _("probability after"),
         "queries": _("queries"),
-        "words_changed": _("words changed"),
-        "truth": _("true class"),
-        "label": _("true class"),
-        "answer": _("answer"),
-        "before": _("answer before"),
-        "after": _("answer after"),
-        "score_before": _("score before"),
-        "score_after": _("score after"),
     }
     return known.get(name, name.replace("_", " "))

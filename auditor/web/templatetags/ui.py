@@ -25,7 +25,7 @@ register.filter("duration", numbers.duration)
 register.filter("size", numbers.size)
 register.filter("short_digest", numbers.short_digest)
 register.filter("time_left", numbers.about)
-register.filter("slice_name", words.slice_name)
+register.filter("group_name", words.group_name)
 register.filter("t", words.translated)
 register.filter("modality_name", words.modality_name)
 register.filter("role_name", words.role_name)
@@ -155,8 +155,11 @@ def limit(comparison: str, value: float) -> str:
 @register.simple_tag
 def share(percent: float) -> str:
     """A share of the rows; what rounds to nothing says so."""
-    return "< 0.1\u00a0%" if 0 < percent < 0.1 else f"{percent:.1f}\u00a0%"
+    return "< 0.1%" if 0 < percent < 0.1 else f"{percent:.1f}%"
 
 
+register.filter("meaning_of", words.meaning)
+register.filter("short_reason", words.short_reason)
+register.filter("applies_to", words.applies_to)
 register.filter("interval_method", words.interval_method)
 register.filter("fact_name", words.fact_name)

@@ -44,6 +44,7 @@ def _page(
         "areas": cardview.areas(card),
         "remaining": cardview.remaining(card),
         "items": cardview.runs_by_item(card),
+        "run_items": {run["item"] for run in card["runs"]},
         "reviews": list(Review.objects.filter(card=row).select_related("reviewer").order_by("created_at")),
         "may_decide": _may_decide(who, row),
         "own": row.submitter_id == who.user_id,

@@ -95,7 +95,7 @@ def _page(
         "card": card,
         "run": run,
         "attempts": found.attempts,
-        "controls": [c for c in card["controls"] if c["item"] == item],
+        "controls": sorted((c for c in card["controls"] if c["item"] == item), key=cardview.badness),
         "reported": [m for m in card["reported"] if m["item"] == item],
         "overall": evalview.overall(run, card),
         "tables": evalview.slice_tables(run),
