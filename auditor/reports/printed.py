@@ -84,7 +84,7 @@ def page_text(
             ["Requested", f"{when(audit['requested_at'])} by {audit['requested_by']}"],
             ["Ran", f"{when(audit['started_at'])} to {when(audit['finished_at'])}"],
             ["Seed", f"{audit['seed']} (from the digests: there is none to choose)"],
-            ["Digest of all that was pinned", audit["digest"]],
+            ["Digest of the whole", audit["digest"]],
             ["Software", f"{card['software']['name']} {card['software']['version']}"],
         ],
         "sections": [_section(card, name, drawn, examples) for name in area_names(card)],
@@ -102,7 +102,9 @@ def page_text(
             ["Signing key", proof["key_id"]],
         ],
     }
-    return _drawable(text)
+    shown: dict[str, Any] = _drawable(text)
+    shown["escaped"] = "[U+" in json.dumps(shown)
+    return shown
 
 
 def _drawable(value: Any) -> Any:
@@ -148,6 +150,25 @@ def left_out(rows: int) -> str:
 
 def pairs(facts: Mapping[str, Any]) -> str:
     return "; ".join(f"{key} {compact(value)}" for key, value in facts.items()) or "–"
+
+
+def coverage(facts: Mapping[str, int]) -> str:
+    """`16,281 attempted: 16,281 scored, 0 failed, …`."""
+    if not facts:
+        return "–"
+    rest = ", ".join(f"{facts[key]:,} {key}" for key in ("scored", "failed", "skipped", "blocked") if key in facts)
+    return f"{facts.get('attempted', 0):,} attempted: {rest}"
+
+
+def cost(facts: Mapping[str, float]) -> str:
+    """`20.4 s (31.2 s of processor time), 16,281 model queries, 0 tokens, at most 412 MB of memory`."""
+    if not facts:
+        return "–"
+    return (
+        f"{facts.get('wall_seconds', 0):,.1f} s ({facts.get('cpu_seconds', 0):,.1f} s of processor time), "
+        f"{facts.get('queries', 0):,.0f} model queries, {facts.get('tokens', 0):,.0f} tokens, "
+        f"at most {facts.get('peak_rss_bytes', 0) / 1e6:,.0f} MB of memory"
+    )
 
 
 # --- controls and areas -------------------------------------------------------------------------
@@ -354,8 +375,8 @@ def _run(run: dict[str, Any]) -> dict[str, Any]:
             ["Device", run["device"] or "–"],
             ["Isolation", pairs(isolation) if isolation else "not recorded: nothing was run"],
             ["Environment", pairs(run["environment"])],
-            ["Examples", pairs(run["coverage"])],
-            ["Cost", pairs(run["cost"])],
+            ["Examples", coverage(run["coverage"])],
+            ["Cost", cost(run["cost"])],
             *([["Warnings", " ".join(run["warnings"])]] if run["warnings"] else []),
         ],
         "metrics": [

@@ -1,0 +1,149 @@
+"""The PDF holds the card's words and files, is archivable and accessible, and survives hostile text."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pypdf
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor.core.canonical import canonical_json, sha256_hex
+from auditor.reports import build, fonts, pdf, printed
+from tests.card_examples import ATTACK_EXAMPLES, GROUP_CHART, HOSTILE, facts, hostile_facts
+
+
+def proof_of(card: bytes) -> dict[str, Any]:
+    """Of the right shape: drawing does not verify."""
+    digest = sha256_hex(card)
+    return {
+        "entry": {"index": 4, "digest": digest, "leaf_hash": "ab" * 32},
+        "checkpoint": {"size": 5, "root_hash": "cd" * 32, "time": "2026-11-22T03:00:00Z"},
+        "key_id": "ef" * 32,
+    }
+
+
+def draw(card: bytes) -> pypdf.PdfReader:
+    charts = {("run_3", "selection_rates"): GROUP_CHART}
+    return pypdf.PdfReader(io.BytesIO(pdf.render(card, proof_of(card), charts, {"run_4": ATTACK_EXAMPLES})))
+
+
+def words(document: pypdf.PdfReader) -> str:
+    """All text, with white space and optional breaks evened out."""
+    text = " ".join(page.extract_text() for page in document.pages)
+    return " ".join(text.replace("\u200b", "").replace("\u00a0", " ").replace("\u00ad", "").split())
+
+
+CARD = build.canonical(build.build(facts()))
+
+
+@pytest.fixture(scope="module")
+def document() -> pypdf.PdfReader:
+    return draw(CARD)
+
+
+def test_the_first_page_gives_the_verdict_the_reason_and_what_decides(document: pypdf.PdfReader) -> None:
+    first = " ".join(document.pages[0].extract_text().split())
+    assert "Does not meet policy" in first
+    assert "One required control fails, one cannot be told yet, one was not assessed; 1 of 4 pass." in first
+    assert "This is the 2nd audit of this model digest." in first
+    assert "Selection-rate ratio by sex is 0.320, limit ≥ 0.8" in first
+    assert "Cannot tell yet; about 54,000 more examples would settle it." in first
+
+
+def test_every_number_has_its_plain_sentence(document: pypdf.PdfReader) -> None:
+    text = words(document)
+    card = json.loads(CARD)
+    for measured in [*card["controls"], *card["reported"]]:
+        if measured["value"] is not None:
+            assert measured["plain"] in text
+
+
+def test_every_attempt_is_printed_with_its_isolation(document: pypdf.PdfReader) -> None:
+    text = words(document)
+    assert "Group fairness (groups), attempt 1" in text
+    assert "Group fairness (groups), attempt 2" in text
+    assert "The worker stopped answering." in text
+    assert "filesystem landlock" in text
+
+
+def test_suppressed_groups_are_named_without_a_number(document: pypdf.PdfReader) -> None:
+    assert "Martian 3 not shown not shown not shown" in words(document)
+
+
+def test_attack_examples_show_before_and_after(document: pypdf.PdfReader) -> None:
+    text = words(document)
+    assert "a smart , sweet and playful romantic comedy ." in text
+    assert "a smrat , sweet and plaful romantic comedy ." in text
+
+
+def test_card_and_proof_are_attached_byte_for_byte(document: pypdf.PdfReader) -> None:
+    assert document.attachments["card.json"] == [CARD]
+    assert document.attachments["proof.json"] == [canonical_json(proof_of(CARD))]
+
+
+def test_it_says_that_it_is_archivable_accessible_and_in_which_language(document: pypdf.PdfReader) -> None:
+    metadata = document.trailer["/Root"]["/Metadata"].get_data().decode()
+    assert "<pdfaid:part>3</pdfaid:part>" in metadata
+    assert "<pdfaid:conformance>A</pdfaid:conformance>" in metadata
+    assert "<pdfuaid:part>1</pdfuaid:part>" in metadata
+    assert document.trailer["/Root"]["/Lang"] == "en"
+    assert document.trailer["/Root"]["/MarkInfo"]["/Marked"]
+
+
+def test_it_has_bookmarks_and_page_numbers(document: pypdf.PdfReader) -> None:
+    titles = [entry["/Title"] for entry in document.outline if not isinstance(entry, list)]
+    assert titles[:2] == ["Does not meet policy", "What was audited"]
+    assert titles[-1] == "How to verify this document"
+    assert f"Page 2 of {len(document.pages)}" in document.pages[1].extract_text()
+
+
+def test_its_date_is_the_cards(document: pypdf.PdfReader) -> None:
+    assert document.metadata is not None
+    assert str(document.metadata["/CreationDate"]).startswith("D:20261122")
+
+
+def test_hostile_text_is_printed_as_text() -> None:
+    text = words(draw(build.canonical(build.build(hostile_facts()))))
+    assert "#panic() *bold* $x^2$ \\ _u_ `raw` <script>alert(1)</script> @ref = head // no /* no */" in text
+    assert "[U+202E]gnp.exe" in text  # an override of direction is shown, not obeyed
+    assert "are written as their code points" in text
+
+
+def test_what_no_font_draws_is_written_as_its_code_point() -> None:
+    assert fonts.drawable("a\u0007b\ue000") == "a[U+0007]b[U+E000]"
+    assert fonts.drawable("café Ωж ≥") == "café Ωж ≥"
+
+
+def test_long_words_may_break_and_digests_stay_whole() -> None:
+    assert fonts.drawable("W" * 40).replace("\u200b", "") == "W" * 40
+    assert "\u200b" in fonts.drawable("W" * 40)
+    assert fonts.drawable("sha256:" + "ab" * 32) == "sha256:" + "ab" * 32
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.text(max_size=60), st.lists(st.characters(), min_size=40, max_size=40).map("".join))
+def test_no_text_stops_the_report(name: str, description: str) -> None:
+    base = facts()
+    encodable = (name + description).encode("utf-8", "replace").decode()  # PostgreSQL holds no lone surrogates
+    card = build.canonical(build.build(facts(model={**base.model, "description": encodable, "labels": [encodable]})))
+    assert len(draw(card).pages) > 3
+
+
+def test_a_card_that_meets_its_policy_says_that_nothing_stands_in_the_way() -> None:
+    passing = [{**c, "outcome": "pass", "reason_code": "interval_keeps_limit"} for c in facts().controls[1:2]]
+    text = words(draw(build.canonical(build.build(facts(verdict="meets", controls=passing)))))
+    assert "Meets policy" in text
+    assert "Every required control passes." in text
+
+
+def test_long_texts_are_cut_and_say_so() -> None:
+    text = printed.page_text(json.loads(CARD), CARD, proof_of(CARD), {}, {})
+    assert text["escaped"] is False
+    long = build.build(facts(model={**facts().model, "description": HOSTILE * 20}))
+    cut = printed.page_text(long, canonical_json(long), proof_of(CARD), {}, {})
+    description = dict(map(tuple, cut["model"]))["Description"]
+    assert description.endswith("(cut; card.json holds it all)")
