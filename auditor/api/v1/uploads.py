@@ -1,0 +1,133 @@
+"""Resumable uploads: announce, send, complete."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, BinaryIO, Literal, cast
+
+from django.http import HttpResponse
+from ninja import Header, Router, Schema
+from pydantic import Field
+
+from auditor.api.auth import Caller
+from auditor.api.idempotency import idempotent
+from auditor.api.problems import respond
+from auditor.api.replies import reply
+from auditor.api.v1.datasets import DatasetVersionOut, dataset_version_out
+from auditor.api.v1.models import ModelVersionOut, model_version_out
+from auditor.core.access import fetch
+from auditor.core.errors import DomainError
+from auditor.registry import services
+from auditor.registry.models import ModelVersion, Upload
+
+router = Router(tags=["Uploads"])
+
+
+class NewUpload(Schema):
+    """What will be sent.
+
+    `manifest` of a model: version, files [{path, size, sha256}], labels, provenance, parent.
+    Of a data set: version, files (one), roles {column: role}, favourable_label, languages, held_out.
+    """
+
+    kind: Literal["model", "dataset"]
+    name: str = Field(max_length=60, examples=["income"])
+    manifest: dict[str, Any]
+
+
+class UploadOut(Schema):
+    """An upload under way. `received` says how many bytes of each file have arrived: go on from there."""
+
+    id: str
+    kind: str
+    received: dict[str, int]
+    sizes: dict[str, int]
+    expires_at: datetime
+
+
+def _upload_out(upload: Upload) -> UploadOut:
+    return UploadOut(
+        id=upload.pk,
+        kind=upload.kind,
+        received=services.received(upload),
+        sizes={file["path"]: file["size"] for file in upload.manifest["files"]},
+        expires_at=upload.expires_at,
+    )
+
+
+@router.post(
+    "/uploads", response={201: UploadOut}, summary="Announce an upload", operation_id="create_upload"
+)
+@idempotent
+def create(request: Caller, payload: NewUpload) -> HttpResponse:
+    upload = services.start_upload(
+        principal=request.auth, kind=payload.kind, name=payload.name, manifest=payload.manifest
+    )
+    return reply(_upload_out(upload), 201, f"uploads/{upload.pk}")
+
+
+@router.get("/uploads/{upload_id}", response=UploadOut, summary="What has arrived", operation_id="get_upload")
+def detail(request: Caller, upload_id: str) -> UploadOut:
+    return _upload_out(fetch(request.auth, Upload, pk=upload_id))
+
+
+@router.put(
+    "/uploads/{upload_id}/files/{path:path}",
+    response={204: None},
+    summary="Send bytes of a file, from an offset on",
+    operation_id="put_upload_file",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+def send(
+    request: Caller,
+    upload_id: str,
+    path: str,
+    upload_offset: Annotated[int, Field(ge=0)] = Header(..., alias="Upload-Offset"),  # type: ignore[type-arg]
+) -> HttpResponse:
+    """The body is streamed to disk. `Upload-Offset` in the answer says how many bytes the file now has."""
+    upload = fetch(request.auth, Upload, pk=upload_id)
+    try:
+        arrived = services.receive(
+            principal=request.auth,
+            upload=upload,
+            path=path,
+            offset=upload_offset,
+            stream=cast(BinaryIO, request),  # reads from the connection, never whole into memory
+        )
+    except DomainError as error:
+        if error.code != "wrong_offset":
+            raise
+        response = respond(request, error)
+        response["Upload-Offset"] = str(services.received(upload)[path])
+        return response
+    response = HttpResponse(status=204)
+    response["Upload-Offset"] = str(arrived)
+    return response
+
+
+@router.post(
+    "/uploads/{upload_id}/complete",
+    response={201: ModelVersionOut | DatasetVersionOut},
+    summary="Check what was sent, and make the version",
+    operation_id="complete_upload",
+)
+@idempotent
+def complete(request: Caller, upload_id: str) -> HttpResponse:
+    upload = fetch(request.auth, Upload, pk=upload_id)
+    version = services.complete_upload(principal=request.auth, upload=upload)
+    if isinstance(version, ModelVersion):
+        return reply(model_version_out(version), 201, f"models/{version.model.name}")
+    return reply(dataset_version_out(version), 201, f"datasets/{version.dataset.name}")
+
+
+@router.delete(
+    "/uploads/{upload_id}", response={204: None}, summary="Drop an upload", operation_id="delete_upload"
+)
+def abandon(request: Caller, upload_id: str) -> HttpResponse:
+    services.abandon_upload(principal=request.auth, upload=fetch(request.auth, Upload, pk=upload_id))
+    return HttpResponse(status=204)
