@@ -66,7 +66,7 @@ def send_data(
     """Register the data set where it is new, and upload a version of it unless the service has it."""
     local = push.data_file(file)
     digest, reference = push.data_digest(local), f"{name}@{manifest['version']}"
-    known = push.registered(session.client, "dataset", name, manifest["version"])
+    known = push.versions(session.client, "dataset", name).get(manifest["version"])
     if known is not None:
         return push.same(reference, known, digest)
     session.client.post("datasets", {"name": name, **about})

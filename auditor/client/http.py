@@ -40,7 +40,7 @@ class Client:
         self._http = httpx.Client(
             base_url=f"{config.url}/api/v1/",
             headers=headers,
-            timeout=httpx.Timeout(60, connect=10),
+            timeout=httpx.Timeout(300, connect=10),  # completing an upload hashes all of it
             transport=transport,
             follow_redirects=False,  # a token goes to the host it was given for, and to no other
         )
@@ -94,7 +94,7 @@ class Client:
                 if pause is None:
                     raise self.unreachable(error) from error
             else:
-                pause = next(pauses, None) if response.status_code in PASSING else None
+                pause = next(pauses, None) if _may_pass(response) else None
                 if pause is None:
                     return self._checked(response)
                 pause = min(LONGEST_PAUSE, max(pause, retry_after(response)))
@@ -120,6 +120,13 @@ def retry_after(response: httpx.Response, default: float = 0.0) -> float:
     """Seconds to wait as the service asks for, which may be written as a date by a proxy: then `default`."""
     value = response.headers.get("Retry-After", "")
     return float(value) if value.isdigit() else default
+
+
+def _may_pass(response: httpx.Response) -> bool:
+    """Whether asking again is worth it: the service is busy, perhaps with an earlier try of this very request."""
+    if response.status_code == 409:
+        return _problem(response).code == "idempotency_in_flight"
+    return response.status_code in PASSING
 
 
 def _json(response: httpx.Response) -> Any:

@@ -72,7 +72,7 @@ def send_model(
     """Register the model where it is new, and upload a version of it unless the service has it."""
     files = push.model_files(folder)
     digest, reference = push.model_digest(files), f"{name}@{version}"
-    known = push.registered(session.client, "model", name, version)
+    known = push.versions(session.client, "model", name).get(version)
     if known is not None:
         return push.same(reference, known, digest)
     _register(session, name, about)

@@ -20,6 +20,7 @@ from auditor.client.http import Client
 from auditor.core.canonical import digest_of, files_digest
 
 CHUNK = 8 * 2**20  # bytes per request
+Kind = Literal["model", "dataset"]
 Report = Callable[[int], None]  # how many more bytes have arrived
 
 
@@ -94,20 +95,20 @@ def same(reference: str, known: str, digest: str) -> Pushed:
     return Pushed(reference, digest, reused=True)
 
 
-def registered(client: Client, kind: Literal["model", "dataset"], name: str, version: str) -> str | None:
-    """The digest of a version that the service has, or None."""
+def versions(client: Client, kind: Kind, name: str) -> dict[str, str]:
+    """The versions that the service has, with their digests; none where it does not know the name."""
     try:
         known = client.get_json(f"{kind}s/{quote(name, safe='')}")
     except ApiError as error:
         if error.status == 404:
-            return None
+            return {}
         raise
-    return next((str(v["digest"]) for v in known["versions"] if v["version"] == version), None)
+    return {str(version["version"]): str(version["digest"]) for version in known["versions"]}
 
 
 def send(
     client: Client,
-    kind: Literal["model", "dataset"],
+    kind: Kind,
     name: str,
     manifest: dict[str, Any],
     files: Sequence[LocalFile],

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from auditor.core.embedded import state_dir
+from auditor.core.embedded_places import state_dir
 from evaluations.data import fetch
 
 
