@@ -247,7 +247,13 @@ def facts(**changes: Any) -> CardFacts:
             "rows": 16281,
             "licence": "CC BY 4.0",
             "source": "UCI Adult, test part",
-            "roles": {"age": "input", "education": "input", "sex": "sensitive", "race": "sensitive", "income": "target"},
+            "roles": {
+                "age": "input",
+                "education": "input",
+                "sex": "sensitive",
+                "race": "sensitive",
+                "income": "target",
+            },
             "favourable_label": ">50K",
             "held_out": True,
             "summary": {

@@ -69,6 +69,7 @@ def render_svg(spec: dict[str, Any], font: str | None = None) -> str:
     """
     import vl_convert
 
+    _loads_nothing(spec)
     if font:
         spec = {**spec, "config": {**spec.get("config", {}), "font": font}}
     try:
@@ -76,6 +77,19 @@ def render_svg(spec: dict[str, Any], font: str | None = None) -> str:
     except Exception as error:  # vl-convert raises what its JavaScript engine gives it
         raise ValueError(f"the chart cannot be drawn: {error}") from error
     return _only_drawing(drawn)
+
+
+def _loads_nothing(part: Any) -> None:
+    """Refuse `url` and `href` anywhere but in the rows: the renderer would read even local files that they name."""
+    if isinstance(part, dict):
+        if loading := {"url", "href"} & part.keys():
+            raise ValueError(f"the chart names a {' and a '.join(sorted(loading))}; charts carry their data themselves")
+        for key, value in part.items():
+            if key != "values":
+                _loads_nothing(value)
+    elif isinstance(part, list):
+        for value in part:
+            _loads_nothing(value)
 
 
 def _only_drawing(svg: str) -> str:
