@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -321,6 +322,19 @@ def test_a_bundle_is_refused_when_any_value_in_it_is_changed(ours: Issuer, card:
 )
 def test_what_is_no_bundle_is_named(text: bytes, said: str) -> None:
     assert said in broken(text)
+
+
+@pytest.mark.skipif(shutil.which("pdfsig") is None, reason="needs poppler's pdfsig")
+def test_another_program_calls_the_signature_valid_and_the_changed_file_not(report: bytes, tmp_path: Path) -> None:
+    def said(data: bytes) -> str:
+        path = tmp_path / "report.pdf"
+        path.write_bytes(data)
+        return subprocess.run(["pdfsig", str(path)], check=False, capture_output=True, text=True).stdout
+
+    assert "Signature is Valid" in said(report)
+    assert "Total document signed" in said(report)
+    _, _, after, _ = signature.signed_ranges(report)
+    assert "Signature is Valid" not in said(flipped(report, report.index(b"/Reason (Issued", after) + 10))
 
 
 def test_verifying_loads_no_django_and_no_pyhanko_before_it_is_needed() -> None:
