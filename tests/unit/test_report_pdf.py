@@ -128,8 +128,12 @@ def test_long_words_may_break_and_digests_stay_whole() -> None:
 @given(st.text(max_size=60), st.lists(st.characters(), min_size=40, max_size=40).map("".join))
 def test_no_text_stops_the_report(name: str, description: str) -> None:
     base = facts()
-    encodable = (name + description).encode("utf-8", "replace").decode()  # PostgreSQL holds no lone surrogates
-    card = build.canonical(build.build(facts(model={**base.model, "description": encodable, "labels": [encodable]})))
+    encodable = (
+        (name + description).encode("utf-8", "replace").decode()
+    )  # PostgreSQL holds no lone surrogates
+    card = build.canonical(
+        build.build(facts(model={**base.model, "description": encodable, "labels": [encodable]}))
+    )
     assert len(draw(card).pages) > 3
 
 
