@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import get_language, ngettext, pgettext
+from django.utils.translation import get_language, ngettext
 
 from auditor.web.states import OUTCOME_ORDER
 
@@ -106,8 +107,10 @@ def ordinal(card: Json) -> str:
 
 
 def between(sentences: Sequence[str]) -> str:
-    # Translators: what stands between two sentences: a space in English, nothing in Chinese
-    return pgettext("between sentences", " ").join(sentences)
+    """One text of several sentences, set as the language does."""
+    # Translators: two sentences in a row; Chinese puts no space between them
+    joined = _("%(first)s %(second)s")
+    return reduce(lambda first, second: joined % {"first": first, "second": second}, sentences)
 
 
 def runs_by_item(card: Json) -> list[ItemRuns]:
