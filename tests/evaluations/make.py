@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,10 +30,10 @@ from evaluations.spec import (
 
 RESOURCES = Path(os.environ.get("AUDITOR_RESOURCES", "var/resources")).resolve()
 
-WORDS = (
-    "the a film movie plot story actor is was and but not very really quite rather good great fine lovely "
-    "superb bad poor awful dull boring it this that with for of in on to one never always funny sad"
-).split()
+WORDS = tuple(
+    "the a film movie plot story actor is was and but not very really quite rather good great fine lovely "  # noqa: SIM905  # words read better so
+    "superb bad poor awful dull boring it this that with for of in on to one never always funny sad".split()
+)
 
 
 def frame(n: int, seed: int = 0, labels: Sequence[str] = ("no", "yes")) -> pd.DataFrame:
@@ -119,7 +120,7 @@ def evaluate(
     shards = evaluation.plan(data.rows, params).shards
     if cuts is not None:
         edges = [0, *cuts, max(s.stop for s in shards)]
-        shards = tuple(Shard(i, a, b) for i, (a, b) in enumerate(zip(edges, edges[1:], strict=False)))
+        shards = tuple(Shard(i, a, b) for i, (a, b) in enumerate(itertools.pairwise(edges)))
     states: list[ShardState] = []
     for shard in shards:
         states.append(evaluation.run_shard(model, data, params, Context(asked, out), shard))
@@ -145,7 +146,7 @@ def sentences(n: int, seed: int = 0) -> pd.DataFrame:
 
 
 def tiny_bert(
-    folder: Path, labels: Sequence[str] = ("neg", "pos"), seed: int = 0, longest: int = 64
+    folder: Path, labels: Sequence[str] = ("neg", "pos"), seed: int = 0, longest: int = 64, width: int = 32
 ) -> ModelRef:
     """A random two-layer BERT with a WordPiece vocabulary of letters and a few words, as save_pretrained writes it."""
     import torch
@@ -178,10 +179,10 @@ def tiny_bert(
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=len(dict.fromkeys(vocabulary)),
-        hidden_size=32,
+        hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=4,
-        intermediate_size=64,
+        intermediate_size=2 * width,
         max_position_embeddings=longest,
         initializer_range=0.5,  # wide, so that a changed letter can change the answer
         id2label=dict(enumerate(labels)),

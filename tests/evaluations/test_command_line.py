@@ -95,8 +95,10 @@ def test_merging_loads_no_model_library(request_json: dict[str, Any], tmp_path: 
     assert run(request, tmp_path / "out") == 0
     code = (
         "import sys; from evaluations.run import main; "
-        f"rc = main(['merge', {str(request)!r}, '--shards', {str(tmp_path / 'out')!r}, '--out', {str(tmp_path / 'r')!r}]); "
-        "print(rc, sorted({'torch', 'transformers', 'skops', 'sklearn', 'onnxruntime', 'textattack'} & set(sys.modules)))"
+        f"rc = main(['merge', {str(request)!r}, '--shards', {str(tmp_path / 'out')!r}, '--out', "
+        f"{str(tmp_path / 'r')!r}]); "
+        "heavy = {'torch', 'transformers', 'skops', 'sklearn', 'onnxruntime', 'textattack'}; "
+        "print(rc, sorted(heavy & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "0 []"
@@ -241,8 +243,8 @@ def one_probs(table: pa.Table, values: Any) -> pa.Table:
 FORGERIES = {
     "a row left out": lambda t: t.slice(1),
     "a row twice": lambda t: pa.concat_tables([t.slice(0, 1), t.slice(0, t.num_rows - 1)]),
-    "an unknown id": lambda t: t.set_column(0, "example_id", pa.array(["?"] + t.column(0).to_pylist()[1:])),
-    "a missing id": lambda t: t.set_column(0, "example_id", pa.array([None] + t.column(0).to_pylist()[1:])),
+    "an unknown id": lambda t: t.set_column(0, "example_id", pa.array(["?", *t.column(0).to_pylist()[1:]])),
+    "a missing id": lambda t: t.set_column(0, "example_id", pa.array([None, *t.column(0).to_pylist()[1:]])),
     "one probability too many": lambda t: one_probs(t, [0.2, 0.3, 0.5]),
     "probabilities above one": lambda t: one_probs(t, [1.5, -0.5]),
     "not a number": lambda t: one_probs(t, [float("nan"), 1.0]),

@@ -140,8 +140,8 @@ def test_what_is_shown_to_people_is_written(evaluation: Evaluation) -> None:
 
 @every
 def test_no_rows_is_said(evaluation: Evaluation, setting: Setting, tmp_path: Path) -> None:
+    model, asked = setting(evaluation, lambda table: table.iloc[:0])
     with pytest.raises(EvaluationError, match="no rows"):
-        model, asked = setting(evaluation, lambda table: table.iloc[:0])
         make.evaluate(evaluation, model, asked, tmp_path)
 
 
@@ -168,8 +168,8 @@ def test_missing_labels_are_said(evaluation: Evaluation, setting: Setting, tmp_p
     def lose(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(label=table.label.where(table.index != 3, None))
 
+    model, asked = setting(evaluation, lose)
     with pytest.raises(EvaluationError, match="row 4"):
-        model, asked = setting(evaluation, lose)
         make.evaluate(evaluation, model, asked, tmp_path)
 
 
@@ -239,23 +239,45 @@ def oracle(table: pd.DataFrame, right: bool) -> Any:
 
 KNOWN: dict[str, dict[str, dict[str, float | None]]] = {
     "perfect": {
-        "quality.classification": dict(
-            accuracy=1, balanced_accuracy=1, macro_f1=1, mcc=1, auroc=1, average_precision=1
-        ),
-        "quality.calibration": dict(
-            ece=0, ece_debiased=0, ece_adaptive=0, ece_classwise=0, brier=0, ece_null_mean=0
-        ),
-        "fairness.group": dict(tpr_gap=0, fpr_gap=0, equalized_odds_difference=0),
+        "quality.classification": {
+            "accuracy": 1,
+            "balanced_accuracy": 1,
+            "macro_f1": 1,
+            "mcc": 1,
+            "auroc": 1,
+            "average_precision": 1,
+        },
+        "quality.calibration": {
+            "ece": 0,
+            "ece_debiased": 0,
+            "ece_adaptive": 0,
+            "ece_classwise": 0,
+            "brier": 0,
+            "ece_null_mean": 0,
+        },
+        "fairness.group": {"tpr_gap": 0, "fpr_gap": 0, "equalized_odds_difference": 0},
     },
     "inverted": {
-        "quality.classification": dict(accuracy=0, balanced_accuracy=0, macro_f1=0, mcc=-1, auroc=0),
-        "quality.calibration": dict(ece=1, ece_adaptive=1, ece_classwise=1, brier=2),
-        "fairness.group": dict(tpr_gap=0, fpr_gap=0, equalized_odds_difference=0),
+        "quality.classification": {
+            "accuracy": 0,
+            "balanced_accuracy": 0,
+            "macro_f1": 0,
+            "mcc": -1,
+            "auroc": 0,
+        },
+        "quality.calibration": {"ece": 1, "ece_adaptive": 1, "ece_classwise": 1, "brier": 2},
+        "fairness.group": {"tpr_gap": 0, "fpr_gap": 0, "equalized_odds_difference": 0},
     },
     "constant": {
-        "quality.classification": dict(accuracy=0.5, balanced_accuracy=0.5, macro_f1=1 / 3, mcc=0, auroc=0.5),
-        "quality.calibration": dict(ece=0.25, brier=0.625),
-        "fairness.group": dict(selection_rate_ratio=1, selection_rate_gap=0, tpr_gap=0, fpr_gap=0),
+        "quality.classification": {
+            "accuracy": 0.5,
+            "balanced_accuracy": 0.5,
+            "macro_f1": 1 / 3,
+            "mcc": 0,
+            "auroc": 0.5,
+        },
+        "quality.calibration": {"ece": 0.25, "brier": 0.625},
+        "fairness.group": {"selection_rate_ratio": 1, "selection_rate_gap": 0, "tpr_gap": 0, "fpr_gap": 0},
     },
 }
 
@@ -285,7 +307,8 @@ def test_the_catalogue_loads_no_heavy_library() -> None:
 
     code = (
         "import sys; from evaluations import catalogue; catalogue.all(); "
-        "print(sorted({'numpy','scipy','pandas','pyarrow','torch','transformers','textattack','fairlearn'} & set(sys.modules)))"
+        "heavy = {'numpy', 'scipy', 'pandas', 'pyarrow', 'torch', 'transformers', 'textattack', 'fairlearn'}; "
+        "print(sorted(heavy & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

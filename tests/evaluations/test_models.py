@@ -172,7 +172,7 @@ def test_text_probabilities_equal_scoring_each_text_alone(tmp_path: Path) -> Non
     import torch
 
     model = load(make.tiny_bert(tmp_path))
-    texts = list(make.sentences(40).text) + ["", "a " * 200]
+    texts = [*list(make.sentences(40).text), "", "a " * 200]
     probs = model.predict_proba(texts).probs
     for text, row in zip(texts, probs, strict=True):
         batch = model.tokenizer([text], truncation=True, max_length=64, return_tensors="pt")
@@ -216,7 +216,7 @@ def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
 
 
 def test_batches_hold_every_sequence_once_within_the_budget() -> None:
-    lengths = np.random.default_rng(0).integers(1, 300, 500).tolist() + [5000]
+    lengths = [*np.random.default_rng(0).integers(1, 300, 500).tolist(), 5000]
     batches = list(token_budget_batches(lengths, 1024))
     assert sorted(np.concatenate(batches).tolist()) == list(range(501))
     assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= 1024 for b in batches)
