@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.http import Http404, HttpRequest
+from ninja import Router
+
 from auditor import __version__
 from auditor.api import problems
 from auditor.api.auth import PersonAuth, TokenAuth
@@ -22,3 +25,17 @@ api = DocumentedAPI(
 problems.install(api)
 for module in (me, models, datasets, uploads, policies, audits, cards):
     api.add_router("", module.router)
+
+
+elsewhere = Router(auth=None)
+
+
+@elsewhere.api_operation(
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"], "/{path:path}", include_in_schema=False
+)
+def nothing_here(request: HttpRequest, path: str) -> None:
+    """An address that no other router has."""
+    raise Http404
+
+
+api.add_router("", elsewhere)  # comes last

@@ -1,0 +1,100 @@
+"""An audit over the API: planned, asked for, followed and stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from auditor.accounts.models import User
+from auditor.audits.models import Audit, EvaluationRun
+from auditor.policies.models import PolicyVersion
+from auditor.registry.models import DatasetVersion, ModelVersion
+
+BODY = {"model": "income@1.0", "dataset": "adult@1", "policies": ["release-gate"]}
+
+pytestmark = pytest.mark.usefixtures("income", "adult", "release_gate")
+
+
+def test_an_audit_is_accepted_with_where_to_look_and_when(api: Any, income: ModelVersion) -> None:
+    response = api.post("audits", BODY)
+    assert response.status_code == 202
+    body = response.json()
+    assert response["Location"] == f"/api/v1/audits/{body['id']}"
+    assert int(response["Retry-After"]) > 0
+    assert (body["status"], body["model"], body["model_digest"]) == ("queued", "income@1.0", income.digest)
+    assert body["policies"] == ["release-gate@1"]
+    assert body["progress"]["done_runs"] == 0
+    assert body["progress"]["total_runs"] == len(body["runs"]) > 0
+    assert body["cards"] == []
+    assert api.get(f"audits/{body['id']}").json() == body
+    assert [a["id"] for a in api.get("audits").json()["items"]] == [body["id"]]
+
+
+def test_a_dry_run_says_what_would_be_run_and_starts_nothing(api: Any) -> None:
+    response = api.post("audits", BODY | {"dry_run": True})
+    assert response.status_code == 200
+    plan = response.json()
+    assert {"quality.classification", "fairness.group"} <= {item["evaluation"] for item in plan["items"]}
+    assert not Audit.objects.exists()
+    audit = api.post("audits", BODY).json()
+    assert (audit["seed"], audit["digest"]) == (plan["seed"], plan["digest"])
+
+
+def test_a_poller_is_answered_304_until_something_changes(api: Any) -> None:
+    path = f"audits/{api.post('audits', BODY).json()['id']}"
+    etag = api.get(path)["ETag"]
+    unchanged = api.get(path, If_None_Match=etag)
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert unchanged["ETag"] == etag
+    assert int(unchanged["Retry-After"]) > 0
+    assert api.get(path, If_None_Match=f'"other", W/{etag}').status_code == 304
+    EvaluationRun.objects.update(progress_done=5, progress_total=10)
+    changed = api.get(path, If_None_Match=etag)
+    assert changed.status_code == 200
+    assert changed["ETag"] != etag
+
+
+def test_an_audit_is_stopped(api: Any) -> None:
+    path = f"audits/{api.post('audits', BODY).json()['id']}"
+    stopped = api.post(f"{path}/cancel")
+    assert stopped.status_code == 202
+    assert stopped.json()["status"] == "cancelled"
+    assert "Retry-After" not in api.get(path)
+    again = api.post(f"{path}/cancel")
+    assert (again.status_code, again.json()["code"]) == (409, "invalid_transition")
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"model": "income@9"}, 404),
+        ({"dataset": "absent"}, 404),
+        ({"policies": ["absent"]}, 404),
+        ({"policies": []}, 422),
+        ({"supersedes": "aud_absent"}, 404),
+    ],
+)
+def test_what_is_named_must_exist(api: Any, change: dict[str, Any], status: int) -> None:
+    assert api.post("audits", BODY | change).status_code == status
+    assert not Audit.objects.exists()
+
+
+def test_reading_is_not_enough_to_start_and_strangers_see_nothing(
+    api: Any, token: Callable[..., Any], regulator: User, stranger: User
+) -> None:
+    assert token(regulator).post("audits", BODY).status_code == 403
+    audit = api.post("audits", BODY).json()
+    assert token(regulator).get(f"audits/{audit['id']}").status_code == 200
+    assert token(regulator).post(f"audits/{audit['id']}/cancel").status_code == 403
+    assert token(stranger).get(f"audits/{audit['id']}").status_code == 404
+    assert token(stranger).post("audits", BODY).status_code == 404
+
+
+def test_following_an_audit_takes_a_fixed_number_of_queries(
+    api: Any, adult: DatasetVersion, release_gate: PolicyVersion, django_assert_max_num_queries: Any
+) -> None:
+    path = f"audits/{api.post('audits', BODY).json()['id']}"
+    with django_assert_max_num_queries(14):
+        api.get(path)
