@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.core.management import call_command
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.test import override_settings
 
 from auditor.accounts.models import Membership, Role, Team, User
 from auditor.accounts.services import principal_of
@@ -14,6 +17,13 @@ from auditor.policies.services import ensure_builtin
 from auditor.registry.models import Dataset, DatasetVersion, Model, ModelVersion
 
 PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    """A slow hash guards people's passwords; the cast has one that everybody knows."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture(scope="session")
