@@ -207,7 +207,7 @@ def reliability(bins: Bins) -> list[Chart]:
             "encoding": {"x": x, "y": {"field": "low", "type": "quantitative"}, "y2": {"field": "high"}},
         },
         {
-            "mark": {"type": "point", "filled": True, "size": 60, "color": ACCENT},
+            "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1, "color": ACCENT},
             "encoding": {"x": x, "y": y},
         },
     ]
