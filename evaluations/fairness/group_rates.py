@@ -86,22 +86,18 @@ def measure(column: str, table: Table, scored: Scored, params: GroupParams, ctx:
 
 
 def warnings(column: str, table: Table, params: GroupParams) -> list[str]:
-    """Groups left out of ratio and gaps, and groups whose rates are uncertain."""
-    sizes = [_size(table, 0, g) for g in range(len(table.groups))]
-    left_out = [name for name, n in zip(table.groups, sizes, strict=True) if n < params.suppress_below]
-    small = [
-        f"{name} (n = {n})"
-        for name, n in zip(table.groups, sizes, strict=True)
-        if params.suppress_below <= n < params.flag_below
-    ]
+    """For each rate: groups left out of ratio and gaps, and groups whose rate is uncertain, by the rate's denominator."""
+    if len(table.groups) > MOST_GROUPS:
+        return []
     found = []
-    if left_out:
-        found.append(
-            f"{column}: {', '.join(left_out[:10])} left out of ratio and gaps: fewer than "
-            f"{params.suppress_below} people."
-        )
-    if small:
-        found.append(f"{column}: few people in {', '.join(small[:10])}; these rates are uncertain.")
+    for r, rate in enumerate(RATES):
+        sizes = [(name, _size(table, r, g)) for g, name in enumerate(table.groups)]
+        left_out = [f"{name} (n = {n})" for name, n in sizes if n < params.suppress_below]
+        small = [f"{name} (n = {n})" for name, n in sizes if params.suppress_below <= n < params.flag_below]
+        if left_out:
+            found.append(f"{rate} by {column}: left out for want of people: {', '.join(left_out[:10])}.")
+        if small:
+            found.append(f"{rate} by {column}: uncertain, of few people: {', '.join(small[:10])}.")
     return found
 
 

@@ -140,8 +140,12 @@ def test_small_groups_are_suppressed_flagged_and_left_out_by_the_denominator(tmp
     assert at(result, "selection_rate", "race=tiny").status is MetricStatus.SUPPRESSED
     assert at(result, "selection_rate", "race=small").status is MetricStatus.OK
     assert at(result, "tpr", "race=small").n < 20
-    assert any("tiny" in w and "left out" in w for w in result.warnings)
-    assert any("small (n = 20)" in w for w in result.warnings)
+    positives = int(((table.race == "small") & (table.label == "yes")).sum())
+    assert "selection_rate by race: uncertain, of few people: small (n = 20)." in result.warnings
+    assert any(
+        w.startswith("selection_rate by race: left out") and "tiny (n = 6)" in w for w in result.warnings
+    )
+    assert any(w.startswith("tpr by race") and f"small (n = {positives})" in w for w in result.warnings)
     shown = [c for c in result.charts if c.name.startswith("selection_rate")]
     assert all(v["group"] != "tiny" for c in shown for v in c.spec["data"]["values"])
 
