@@ -86,7 +86,7 @@ def measure(column: str, table: Table, scored: Scored, params: GroupParams, ctx:
 
 
 def warnings(column: str, table: Table, params: GroupParams) -> list[str]:
-    """For each rate: groups left out of ratio and gaps, and groups whose rate is uncertain, by the rate's denominator."""
+    """For each rate, by its denominator: groups left out of ratio and gaps, and groups that are uncertain."""
     if len(table.groups) > MOST_GROUPS:
         return []
     found = []
