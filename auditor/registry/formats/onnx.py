@@ -33,8 +33,13 @@ _INSIDE: dict[str, dict[int, str]] = {
 # Every field of a ModelProto with its wire type: anything else is not one.
 _MODEL = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
-# Tree ensembles hold their nodes as millions of unpacked floats (field 7) and integers (field 8) in an attribute.
-_NUMBERS = re.compile(rb"(?:\x3d[\x00-\xff]{4})++|(?:\x40[\x80-\xff]{0,9}+[\x00-\x7f])++", re.DOTALL)
+# Tree ensembles hold their nodes as millions of unpacked floats (field 7), integers (field 8) and the same few
+# strings (field 9) in an attribute.
+_NUMBERS = re.compile(
+    rb"(?:\x3d[\x00-\xff]{4})++"
+    rb"|(?:\x40[\x80-\xff]{0,9}+[\x00-\x7f])++"
+    rb"|(?:\x4a(?:\x0aBRANCH_(?:LEQ|GTE|NEQ)|\x09BRANCH_(?:LT|GT|EQ)|\x04LEAF))++"
+)
 
 
 @dataclass
