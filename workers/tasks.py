@@ -11,6 +11,7 @@ import uuid
 from celery import shared_task
 from django.db import connection, transaction
 
+from auditor.api import idempotency
 from auditor.audits import leases
 from auditor.audits import services as audits
 from auditor.audits.models import Audit, AuditStatus
@@ -52,6 +53,7 @@ def housekeep() -> None:
         for audit in leases.ready_to_settle():
             settle(audit.pk)
         registry.expire_uploads()
+        idempotency.forget_old()
         supervise.sweep()
         if leases.anything_queued():
             celery.send_task(WAKE, queue=TASKS[WAKE], expires=3600)
