@@ -23,11 +23,12 @@ from evaluations.spec import Chart, Cost, Coverage, EvaluationResult, Example, I
 
 WORKER = "worker-1:4711"
 SANDBOX = {
-    "summary": "sandboxed",
-    "filesystem": "landlock",
-    "network": "none",
+    "summary": "full",
+    "filesystem": "landlock-7",
+    "network": "netns",
     "syscalls": "seccomp",
-    "account": "nobody",
+    "signals": "landlock",
+    "account": "uid 65534",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
 
 from auditor.policies.document import AppliesWhen
@@ -187,3 +187,61 @@ def fact_name(name: str) -> str:
         "queries": _("queries"),
     }
     return known.get(name, name.replace("_", " "))
+
+
+def chart_title(title: str) -> str:
+    """The title of a chart; one over the groups of a column names its metric and the column."""
+    metric, by, column = title.rpartition(" by ")
+    if by and translated(metric) != metric:
+        return _("%(metric)s by %(column)s") % {"metric": translated(metric), "column": column}
+    known = {
+        "Answers by true class": _("Answers by true class"),
+        "Stated confidence and share of right answers": _("Stated confidence and share of right answers"),
+        "Attack success by number of queries": _("Attack success by number of queries"),
+    }
+    return known.get(title, title)
+
+
+def chart_column(name: str) -> str:
+    """The heading of a column of a chart's table."""
+    known = {
+        "True class": pgettext("chart", "True class"),
+        "Answer": pgettext("chart", "Answer"),
+        "Count": pgettext("chart", "Count"),
+        "Share of the true class": pgettext("chart", "Share of the true class"),
+        "Group": pgettext("chart", "Group"),
+        "Rate": pgettext("chart", "Rate"),
+        "Low": pgettext("chart", "Low"),
+        "High": pgettext("chart", "High"),
+        "Mean confidence": pgettext("chart", "Mean confidence"),
+        "Share right": pgettext("chart", "Share right"),
+        "Queries": pgettext("chart", "Queries"),
+        "Succeeded": pgettext("chart", "Succeeded"),
+    }
+    return known.get(name, name)
+
+
+def isolation(level: Mapping[str, Any]) -> str:
+    """The isolation that a run reached, with what was missing."""
+    summary = str(level.get("summary") or "")
+    known = {
+        "": _("not recorded"),
+        "full": _("full"),
+        "none": _("none: the model ran unconfined"),
+    }
+    if summary in known:
+        return known[summary]
+    gaps = {
+        "files are not confined": _("files are not confined"),
+        "files of its account can be truncated": _("files of its account can be truncated"),
+        "the network is open": _("the network is open"),
+        "Unix sockets are open": _("Unix sockets are open"),
+        "only TCP is closed": _("only TCP is closed"),
+        "system calls are not filtered": _("system calls are not filtered"),
+        "it can signal processes of its account": _("it can signal processes of its account"),
+        "it runs as root, without capabilities": _("it runs as root, without capabilities"),
+    }
+    kind, _colon, missing = summary.partition(": ")
+    if kind != "partial" or not missing:
+        return summary
+    return _("partial: %(gaps)s") % {"gaps": _("; ").join(gaps.get(gap, gap) for gap in missing.split("; "))}

@@ -9,7 +9,7 @@ from typing import Any
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
 from auditor.reports import charts
 from auditor.web import numbers, words
@@ -131,15 +131,11 @@ def name_of(measured: Mapping[str, Any]) -> str:
     return words.measured_name(measured)
 
 
-@register.filter
-def examples(n: int) -> str:
-    return ngettext("%(n)s example", "%(n)s examples", n) % {"n": f"{n:,}"}
-
-
-@register.filter
-def isolation_of(level: Mapping[str, Any]) -> str:
-    """The summary of the isolation a run reached; none is said plainly."""
-    return str(level.get("summary") or gettext("not recorded"))
+@register.simple_tag
+def isolation(level: Mapping[str, Any]) -> SafeString | str:
+    """The isolation a run reached; none at all stands out."""
+    text = words.isolation(level)
+    return _chip(State(text, "alert", "warn")) if level.get("summary") == "none" else text
 
 
 @register.filter
@@ -161,5 +157,7 @@ def share(percent: float) -> str:
 register.filter("meaning_of", words.meaning)
 register.filter("short_reason", words.short_reason)
 register.filter("applies_to", words.applies_to)
+register.filter("chart_title", words.chart_title)
+register.filter("chart_column", words.chart_column)
 register.filter("interval_method", words.interval_method)
 register.filter("fact_name", words.fact_name)

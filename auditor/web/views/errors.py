@@ -7,24 +7,29 @@ from django.shortcuts import render
 from django.views.decorators.csrf import requires_csrf_token
 
 
+def _page(request: HttpRequest, name: str, status: int) -> HttpResponse:
+    request.user.is_authenticated  # noqa: B018 -- fetched here: the page's header shows it, and templates run no query
+    return render(request, f"errors/{name}.html", status=status)
+
+
 @requires_csrf_token
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return render(request, "errors/400.html", status=400)
+    return _page(request, "400", 400)
 
 
 @requires_csrf_token
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return render(request, "errors/403.html", status=403)
+    return _page(request, "403", 403)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """The form was sent without its token: an old tab, or blocked cookies."""
-    return render(request, "errors/csrf.html", status=403)
+    return _page(request, "csrf", 403)
 
 
 @requires_csrf_token
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return render(request, "errors/404.html", status=404)
+    return _page(request, "404", 404)
 
 
 @requires_csrf_token

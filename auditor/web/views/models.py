@@ -48,6 +48,8 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
     seen = {area for row in rows for area in row["areas"]}
     context = {
         "model": model,
+        "owner": str(model.owner),
+        "team": str(model.team),
         "rows": rows,
         "areas": [area for area in AREAS if area in seen],
         "history": list(
