@@ -41,7 +41,7 @@ e2e: setup  ## the whole flow with real processes and a browser
 	$(PY) -m pytest -q tests/e2e
 
 bench: setup  ## how long the parts take, paired with the ways they replace
-	$(PY) -m pytest -q -s tests/benchmarks
+	$(PY) -m tests.benchmarks --all
 
 docs: setup  ## the documentation as a site, in site/
 	.venv/bin/mkdocs build --strict --quiet

@@ -50,6 +50,11 @@ def _spec(layers: list[dict[str, Any]], values: list[dict[str, Any]], **rest: An
     }
 
 
+def _limit_of(metric: str, axis: str, times: float = 1.0) -> dict[str, Any]:
+    """Says that a policy's limit on `metric`, times `times`, belongs on that axis; who knows the policy draws it."""
+    return {"usermeta": {"auditor": {"metric": metric, "value_axis": axis, "times": times}}}
+
+
 def confusion(truth: NDArray[np.int64], answer: NDArray[np.int64], labels: Sequence[str]) -> list[Chart]:
     """Counts of (true class, answer), shaded by the share within the true class."""
     if len(labels) > MOST_CLASSES:
@@ -113,8 +118,13 @@ def confusion(truth: NDArray[np.int64], answer: NDArray[np.int64], labels: Seque
     ]
 
 
-def group_bars(name: str, title: str, rates: Sequence[tuple[str, Metric]]) -> list[Chart]:
-    """One rate per group with its interval. Suppressed groups appear in the table only."""
+def group_bars(
+    name: str, title: str, rates: Sequence[tuple[str, Metric]], ratio: str | None = None
+) -> list[Chart]:
+    """One rate per group with its interval. Suppressed groups appear in the table only.
+
+    `ratio` names the metric that divides the rates by the highest: a limit on it is drawn at limit × highest.
+    """
     shown = [(group, m.value, m.interval) for group, m in rates if m.value is not None and m.interval]
     if not shown:
         return []
@@ -157,7 +167,9 @@ def group_bars(name: str, title: str, rates: Sequence[tuple[str, Metric]]) -> li
             name=name,
             title=title,
             alt=alt,
-            spec=_spec(layers, values, height={"step": 28}),
+            spec=_spec(
+                layers, values, height={"step": 28}, **(_limit_of(ratio, "x", times=high[1]) if ratio else {})
+            ),
             columns=("Group", "n", "Rate", "Low", "High"),
             rows=rows,
         )
@@ -259,7 +271,7 @@ def success_by_queries(curve: Sequence[tuple[int, float, float, float]]) -> list
             name="success_by_queries",
             title="Attack success by number of queries",
             alt=alt,
-            spec=_spec(layers, values, height=240),
+            spec=_spec(layers, values, height=240, **_limit_of("attack_success_rate", "y")),
             columns=("Queries", "Succeeded", "Low", "High"),
             rows=tuple(curve),
         )

@@ -197,18 +197,6 @@ def cell_bootstrap(
 # --- planning -----------------------------------------------------------------------------------
 
 
-def examples_to_settle(value: float, low: float, high: float, limit: float, n: int) -> int | None:
-    """About how many more examples would settle an inconclusive result; None where value equals the limit.
-
-    Half-widths shrink as 1/√n: the half on the limit's side must become shorter than |value − limit|.
-    """
-    gap = abs(value - limit)
-    half = value - low if limit <= value else high - value
-    if gap == 0:
-        return None
-    return max(0, math.ceil(n * (half / gap) ** 2) - n)
-
-
 def smallest_detectable_effect(n: int, power: float = 0.8, p: float = 0.5) -> float:
     """Smallest difference from a limit that n examples detect at 95 % two-sided: (z₀.₉₇₅ + z_power)·√(p(1−p)/n)."""
     return (z_of() + float(special.ndtri(power))) * math.sqrt(p * (1 - p) / max(1, n))

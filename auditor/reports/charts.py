@@ -36,13 +36,16 @@ _VARIABLES = {
 def with_limits(spec: dict[str, Any], item: str, controls: list[dict[str, Any]]) -> dict[str, Any]:
     """The chart of a suite item with the limit that a card's controls put on the metric it shows, if they do.
 
-    The chart says which axis carries the values of which metric in `usermeta.auditor`: {"value_axis", "metric"}.
+    The chart says in `usermeta.auditor` which axis carries the values of which metric, and what a limit on it is
+    to be multiplied by: {"value_axis", "metric", "times"}.
     """
-    metric = spec.get("usermeta", {}).get("auditor", {}).get("metric")
+    told = spec.get("usermeta", {}).get("auditor", {})
+    metric, times = told.get("metric"), told.get("times", 1)
     for control in controls:
         if metric and (control["item"], control["metric"]) == (item, metric):
             sign = "≥" if control["comparison"] == ">=" else "≤"
-            return with_limit(spec, control["limit"], f"limit {sign} {control['limit']:g}")
+            label = f"limit {sign} {control['limit']:g}" + (" of the highest" if times != 1 else "")
+            return with_limit(spec, control["limit"] * times, label)
     return spec
 
 
@@ -83,7 +86,9 @@ def _loads_nothing(part: Any) -> None:
     """Refuse `url` and `href` anywhere but in the rows: the renderer would read even local files that they name."""
     if isinstance(part, dict):
         if loading := {"url", "href"} & part.keys():
-            raise ValueError(f"the chart names a {' and a '.join(sorted(loading))}; charts carry their data themselves")
+            raise ValueError(
+                f"the chart names a {' and a '.join(sorted(loading))}; charts carry their data themselves"
+            )
         for key, value in part.items():
             if key != "values":
                 _loads_nothing(value)

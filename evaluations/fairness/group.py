@@ -200,6 +200,7 @@ class Group:
                     f"{spec.name}_{number}",
                     f"{spec.title} by {column}",
                     [(m.slice[len(column) + 1 :], m) for m in shown if m.name == spec.name],
+                    ratio="selection_rate_ratio" if spec.name == "selection_rate" else None,
                 )
         return ctx.result(
             self, params, metrics=metrics, charts=plots, coverage=scored.coverage(), warnings=warnings

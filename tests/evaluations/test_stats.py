@@ -155,16 +155,6 @@ def test_student_interval_agrees_with_scipy() -> None:
     assert stats.mean_interval(values[:1]) is None
 
 
-def test_examples_to_settle_are_about_enough() -> None:
-    interval = stats.wilson(86, 100)
-    more = stats.examples_to_settle(0.86, interval.low, interval.high, 0.8, 100)
-    assert more is not None
-    n = 100 + more
-    assert stats.wilson(0.86 * n, n).low == pytest.approx(0.8, abs=0.005)
-    assert stats.examples_to_settle(0.8, 0.7, 0.9, 0.8, 100) is None
-    assert stats.examples_to_settle(0.9, 0.85, 0.94, 0.8, 100) == 0
-
-
 @pytest.mark.parametrize(("n", "events_below"), [(72, 0.05), (368, 0.01), (3_688, 0.001)])
 def test_zero_events_bound_a_rate_only_from_the_known_n_on(n: int, events_below: float) -> None:
     assert stats.clopper_pearson(0, n).high < events_below + 5e-7

@@ -45,6 +45,10 @@ def test_the_limit_is_drawn_once_with_its_label_on_the_value_axis() -> None:
 
 def test_a_limit_on_another_metric_or_item_is_not_drawn() -> None:
     assert charts.with_limits(SPEC, "calibration", CONTROLS) is SPEC
+    told = {"auditor": {**SPEC["usermeta"]["auditor"], "times": 0.25}}
+    scaled = charts.with_limits({**SPEC, "usermeta": told}, "groups", CONTROLS)
+    assert scaled["layer"][-2]["data"]["values"] == [{"limit": CONTROLS[0]["limit"] * 0.25}]
+    assert "of the highest" in scaled["layer"][-1]["mark"]["text"]
     assert charts.with_limits(SPEC, "groups", [{**CONTROLS[0], "metric": "tpr"}]) is SPEC
     assert charts.with_limits({**SPEC, "usermeta": {}}, "groups", CONTROLS) == {**SPEC, "usermeta": {}}
 

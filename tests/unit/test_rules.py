@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from auditor.policies.rules import (
     Demand,
@@ -54,6 +55,14 @@ def test_an_interval_that_straddles_the_limit_is_inconclusive_and_says_how_many_
     assert judged.outcome is Outcome.INCONCLUSIVE
     # half-width .02 towards the limit must shrink to .01: four times the examples, 300 more
     assert judged.more_examples == 300
+
+
+def test_the_named_number_of_examples_is_about_enough() -> None:
+    found = binomtest(86, 100).proportion_ci(0.95, "wilson")
+    more = judge(AT_LEAST_80, Measurement(0.86, found.low, found.high, 100)).more_examples
+    assert more is not None
+    then = binomtest(round(0.86 * (100 + more)), 100 + more).proportion_ci(0.95, "wilson")
+    assert abs(then.low - 0.80) < 0.005
 
 
 def test_a_value_on_the_limit_is_never_settled_by_more_examples() -> None:

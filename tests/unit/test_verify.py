@@ -325,7 +325,9 @@ def test_what_is_no_bundle_is_named(text: bytes, said: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdfsig") is None, reason="needs poppler's pdfsig")
-def test_another_program_calls_the_signature_valid_and_the_changed_file_not(report: bytes, tmp_path: Path) -> None:
+def test_another_program_calls_the_signature_valid_and_the_changed_file_not(
+    report: bytes, tmp_path: Path
+) -> None:
     def said(data: bytes) -> str:
         path = tmp_path / "report.pdf"
         path.write_bytes(data)
