@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg.conninfo import make_conninfo
 
 from auditor.core import embedded
+from auditor.core.embedded_places import state_dir
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -55,7 +56,7 @@ def database(url: str) -> dict[str, Any]:
 
 # --- where things are ----------------------------------------------------------------------
 
-STATE_DIR = embedded.state_dir()
+STATE_DIR = state_dir()
 SECRETS_DIR = STATE_DIR / "secrets"
 ARTIFACTS_DIR = STATE_DIR / "artifacts"
 UPLOADS_DIR = STATE_DIR / "uploads"

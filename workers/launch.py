@@ -18,6 +18,7 @@ from typing import IO
 from django.conf import settings
 
 from auditor.core import embedded
+from auditor.core.embedded_places import state_dir
 from auditor.core.queue import HOUSEKEEPING, WORK
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auditor.settings")
@@ -65,7 +66,7 @@ def worker_commands() -> list[list[str]]:
         "--without-gossip",
         "--without-mingle",
     ]
-    schedule = embedded.state_dir() / "celerybeat-schedule"
+    schedule = state_dir() / "celerybeat-schedule"
     work = ["-Q", WORK, "-n", f"work-{os.getpid()}@%h", "--concurrency", str(settings.WORKER_CONCURRENCY)]
     keep = ["-Q", HOUSEKEEPING, "-n", f"housekeeping-{os.getpid()}@%h", "--concurrency", "1"]
     clock = ["-B", "-s", str(schedule)]

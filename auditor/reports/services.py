@@ -25,11 +25,15 @@ from auditor.policies.models import PolicyVersion
 from auditor.policies.services import document
 from auditor.reports import build, charts, queries
 from auditor.reports import pdf as printing
-from auditor.reports.models import CardStatus, Decision, ReportCard, Review
+from auditor.reports.models import CardStatus, Decision, ReportCard, Review, Verdict
 
 log = logging.getLogger(__name__)
 LEDGER_KIND = "report_card"
 _DECIDED = {Decision.APPROVE: CardStatus.APPROVED, Decision.REJECT: CardStatus.REJECTED}
+RELEASABLE = {
+    Verdict.MEETS,
+    Verdict.MEETS_WITH_ACCEPTED_RISK,
+}  # failing, missing or undecided evidence never releases
 
 
 @transaction.atomic
@@ -166,6 +170,12 @@ def decide(*, principal: Principal, card: ReportCard, decision: str, reason: str
         raise DomainError("invalid_decision", f"Decide with one of: {', '.join(Decision.values)}.")
     if not reason.strip():
         raise DomainError("reason_required", "Write why you decide so: the reason is kept with the decision.")
+    if decision == Decision.APPROVE and card.verdict not in RELEASABLE:
+        raise conflict(
+            "not_releasable",
+            f"A card whose verdict is “{card.get_verdict_display()}” cannot be approved. "
+            "Reject it with your reason; a version or an audit that meets the policy gets a card of its own.",
+        )
     if decision == Decision.APPROVE and card.valid_until <= timezone.now():
         raise conflict(
             "card_expired", "This card is no longer valid. Audit the model again before approving it."

@@ -227,6 +227,7 @@ def test_a_cancelled_audit_still_counts_as_one(
     ],
 )
 def test_what_was_pinned_cannot_be_changed_in_the_database(audit: Audit, statement: str) -> None:
-    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE waits for no check that is still due
-        cursor.execute(statement)
+        with pytest.raises(IntegrityError), transaction.atomic():
+            cursor.execute(statement)

@@ -50,9 +50,8 @@ report:
 """
 
 
-@pytest.fixture
-def audit(team: Team, engineer: User) -> Audit:
-    """A judged audit with a lost and a succeeded attempt; balanced accuracy cannot be told from its limit."""
+def judged(team: Team, engineer: User, *, limit: float, outcome: str) -> Audit:
+    """A judged audit with a lost and a succeeded attempt; balanced accuracy lies between .788 and .804."""
     model = Model.objects.create(
         name="income", team=team, owner=engineer, modality="tabular", intended_use="Ranking."
     )
@@ -65,7 +64,7 @@ def audit(team: Team, engineer: User) -> Audit:
         format="csv", size=5, rows=1000, roles={"age": "input", "income": "target"}, submitted_by=engineer,
         summary={"classes": {"<=50K": 760, ">50K": 240}, "groups": {}},
     )  # fmt: skip
-    policy = publish(principal=None, source=POLICY)
+    policy = publish(principal=None, source=POLICY.replace("limit: 0.8", f"limit: {limit}"))
     now = timezone.now()
     audit = Audit.objects.create(
         model_version=version, dataset_version=data, status=AuditStatus.COMPLETED, seed=7, digest="sha256:" + "5e" * 32,
@@ -94,10 +93,23 @@ def audit(team: Team, engineer: User) -> Audit:
         interval_method="wilson", n=1000, unit="proportion", direction="higher", status="ok",
     )  # fmt: skip
     ControlResult.objects.create(
-        audit=audit, policy_version=policy, position=0, control="QUAL-01", outcome="inconclusive", required=True,
-        metric=metric, reason_code="interval_straddles_limit", more_examples=3211,
+        audit=audit, policy_version=policy, position=0, control="QUAL-01", outcome=outcome, required=True,
+        metric=metric, reason_code="interval_straddles_limit" if outcome == "inconclusive" else "interval_keeps_limit",
+        more_examples=3211 if outcome == "inconclusive" else None,
     )  # fmt: skip
     return audit
+
+
+@pytest.fixture
+def audit(team: Team, engineer: User) -> Audit:
+    """Balanced accuracy cannot be told from its limit."""
+    return judged(team, engineer, limit=0.8, outcome="inconclusive")
+
+
+@pytest.fixture
+def meeting_card(team: Team, engineer: User) -> ReportCard:
+    """Balanced accuracy keeps its limit."""
+    return services.issue(judged(team, engineer, limit=0.75, outcome="pass"))[0]
 
 
 @pytest.fixture
@@ -183,7 +195,8 @@ def test_the_pdf_is_signed_once_and_kept(card: ReportCard) -> None:
     assert services.pdf(ReportCard.objects.get(pk=card.pk)) == first
 
 
-def test_a_reviewer_approves_with_a_reason(card: ReportCard, as_reviewer: Principal) -> None:
+def test_a_reviewer_approves_with_a_reason(meeting_card: ReportCard, as_reviewer: Principal) -> None:
+    card = meeting_card
     review = services.decide(
         principal=as_reviewer, card=card, decision="approve", reason="  Evidence suffices. "
     )
@@ -246,9 +259,20 @@ def test_a_token_may_never_decide(card: ReportCard, as_reviewer: Principal) -> N
         services.decide(principal=token, card=card, decision="approve", reason="Automated.")
 
 
-def test_the_appeal_of_a_rejection_is_for_another_person(
-    card: ReportCard, as_reviewer: Principal, team: Team
+def test_a_card_that_does_not_meet_its_policy_cannot_be_approved(
+    card: ReportCard, as_reviewer: Principal
 ) -> None:
+    with pytest.raises(DomainError, match="cannot be approved") as refused:
+        services.decide(principal=as_reviewer, card=card, decision="approve", reason="It is close enough.")
+    assert refused.value.code == "not_releasable"
+    card.refresh_from_db()
+    assert (card.status, Review.objects.count()) == (CardStatus.ISSUED, 0)
+
+
+def test_the_appeal_of_a_rejection_is_for_another_person(
+    meeting_card: ReportCard, as_reviewer: Principal, team: Team
+) -> None:
+    card = meeting_card
     services.decide(principal=as_reviewer, card=card, decision="reject", reason="Too little evidence.")
     with pytest.raises(DomainError, match="another reviewer must take its appeal"):
         services.open_review(principal=as_reviewer, card=card)
@@ -262,8 +286,9 @@ def test_the_appeal_of_a_rejection_is_for_another_person(
 
 
 def test_a_card_past_its_date_is_not_approved(
-    audit: Audit, as_reviewer: Principal, monkeypatch: pytest.MonkeyPatch
+    team: Team, engineer: User, as_reviewer: Principal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    audit = judged(team, engineer, limit=0.75, outcome="pass")
     past = timezone.now() - timedelta(days=400)
     monkeypatch.setattr("auditor.reports.services.timezone.now", lambda: past)
     card = services.issue(audit)[0]
