@@ -52,6 +52,7 @@ def deciding(card: dict[str, Any]) -> list[dict[str, Any]]:
 
 def show(card: dict[str, Any], console: Any) -> None:
     """Print the card. Names and texts in it come from people: they are printed as they are, never as markup."""
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -71,7 +72,7 @@ def show(card: dict[str, Any], console: Any) -> None:
         )
         for sentence in (control["plain"], control["reason"]):
             if sentence:
-                console.print(Text(printable(f"{'':20}{sentence}"), style="dim"))
+                console.print(Padding(Text(printable(sentence), style="dim"), (0, 0, 0, 20)))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (("Control", "left"), ("", "left"), ("Value", "right"), ("95 % interval", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich's literal type

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from auditor.client.http import Client
 
+LOG_COLUMNS = 140
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
 _REFERENCE = re.compile(r"([a-z0-9][a-z0-9_-]*)@([0-9A-Za-z][0-9A-Za-z._+-]*)")
 
@@ -35,7 +36,9 @@ class Session:
     def out(self) -> Any:
         from rich.console import Console
 
-        return Console(highlight=False, emoji=False)
+        found = Console(highlight=False, emoji=False)
+        # in a log a line may be long; rich would assume 80 columns
+        return found if found.is_terminal else Console(highlight=False, emoji=False, width=LOG_COLUMNS)
 
     @cached_property
     def err(self) -> Any:

@@ -98,8 +98,9 @@ def _audit(subject: Subject, url: str, token: str, issuer: str) -> None:
     _auditor(session, *data)
     _auditor(session, *model)
 
-    bundle, pdf = (demo_dir() / f"{subject.model}.{kind}" for kind in ("json", "pdf"))
-    reports = [f"--{kind}={demo_dir() / f'{subject.model}.{kind}'}" for kind in ("junit", "sarif")]
+    bundle, pdf, junit, sarif = (
+        demo_dir() / f"{subject.model}.{kind}" for kind in ("json", "pdf", "junit.xml", "sarif")
+    )
     names = (
         f"{subject.model}@{model_version}",
         "--data",
@@ -107,18 +108,9 @@ def _audit(subject: Subject, url: str, token: str, issuer: str) -> None:
         "--policy",
         POLICY,
     )
+    reports = (f"--json={bundle}", f"--junit={junit}", f"--sarif={sarif}")
     verdicts = (Exit.MEETS, Exit.DOES_NOT_MEET, Exit.INCOMPLETE)
-    _auditor(
-        session,
-        "audit",
-        "run",
-        *names,
-        "--wait",
-        "--timeout=20m",
-        f"--json={bundle}",
-        *reports,
-        accept=verdicts,
-    )
+    _auditor(session, "audit", "run", *names, "--wait", "--timeout=20m", *reports, accept=verdicts)
     card = json.loads(bundle.read_text(encoding="utf-8"))["card"]
     latest = {run["item"]: run for run in card["runs"]}
     if unfinished := [

