@@ -21,6 +21,7 @@ from auditor.registry import services
 from auditor.registry.models import ModelVersion, Upload
 
 router = Router(tags=["Uploads"])
+DISCARD = 16 * 2**20  # bytes; clients send chunks of 8 MiB
 
 
 class NewUpload(Schema):
@@ -100,6 +101,7 @@ def send(
             stream=cast(BinaryIO, request),  # reads from the connection, never whole into memory
         )
     except DomainError as error:
+        _discard(request)
         if error.code != "wrong_offset":
             raise
         response = respond(request, error)
@@ -108,6 +110,13 @@ def send(
     response = HttpResponse(status=204)
     response["Upload-Offset"] = str(arrived)
     return response
+
+
+def _discard(request: Caller) -> None:
+    """Read what is left of a refused chunk, within bounds: the server would otherwise drop the connection."""
+    left = DISCARD
+    while left > 0 and (chunk := request.read(2**16)):
+        left -= len(chunk)
 
 
 @router.post(
