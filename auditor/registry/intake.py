@@ -314,7 +314,9 @@ def _check_shards(folder: Path, models: list[str], reasons: list[Reason]) -> Non
     if not isinstance(table, dict) or not all(
         isinstance(v, str) and _SHARD.fullmatch(v) for v in table.values()
     ):
-        message = "The index names files other than model-00001-of-….safetensors beside it. Save the model again."
+        message = (
+            "The index names files other than model-00001-of-….safetensors beside it. Save the model again."
+        )
         reasons.append(Reason("index", _INDEX, message))
         return
     for path in sorted(set(table.values()) ^ set(models)):

@@ -106,7 +106,9 @@ def start_upload(*, principal: Principal, kind: str, name: str, manifest: dict[s
             ],
         )
     target: Model | Dataset = (
-        fetch(principal, Model, name=name) if kind == Upload.Kind.MODEL else fetch(principal, Dataset, name=name)
+        fetch(principal, Model, name=name)
+        if kind == Upload.Kind.MODEL
+        else fetch(principal, Dataset, name=name)
     )
     require(principal, "submit", target.team_id)
     announced = parse(kind, manifest)
