@@ -44,10 +44,23 @@ class Found:
 
 
 def metric(
-    name: str, low: float | None, value: float | None, high: float | None, n: int, slice_: str = "all", method: str = "wilson"
+    name: str,
+    low: float | None,
+    value: float | None,
+    high: float | None,
+    n: int,
+    slice_: str = "all",
+    method: str = "wilson",
 ) -> Metric:
     if value is None:
-        return Metric(name=name, value=None, n=n, slice=slice_, status=MetricStatus.SUPPRESSED, reason=f"Only {n} examples.")
+        return Metric(
+            name=name,
+            value=None,
+            n=n,
+            slice=slice_,
+            status=MetricStatus.SUPPRESSED,
+            reason=f"Only {n} examples.",
+        )
     interval = Interval(low=low, high=high, method=method) if low is not None and high is not None else None
     return Metric(name=name, value=value, interval=interval, n=n, slice=slice_)
 
@@ -70,37 +83,80 @@ def a_model(team: Team, owner: User, name: str = "income", **changes: str) -> Mo
 
 def a_version(model: Model, version: str = "1.0.0", digest: str = "9f2c") -> ModelVersion:
     return ModelVersion.objects.create(
-        model=model, version=version, digest="sha256:" + digest * 16, format="skops", size=1_482_101,
-        files=[{"path": "model.skops", "size": 1_482_101, "sha256": digest * 16}], labels=["<=50K", ">50K"],
-        provenance={"commit": "1f3a9c"}, submitted_by=model.owner,
-    )  # fmt: skip
+        model=model,
+        version=version,
+        digest="sha256:" + digest * 16,
+        format="skops",
+        size=1_482_101,
+        files=[{"path": "model.skops", "size": 1_482_101, "sha256": digest * 16}],
+        labels=["<=50K", ">50K"],
+        provenance={"commit": "1f3a9c"},
+        submitted_by=model.owner,
+    )
 
 
 def adult_data(team: Team, who: User, *, held_out: bool = True) -> DatasetVersion:
     dataset = Dataset.objects.create(
-        name="adult", team=team, description="UCI Adult, test part.", licence="CC BY 4.0", source="UCI Machine Learning Repository"
+        name="adult",
+        team=team,
+        description="UCI Adult, test part.",
+        licence="CC BY 4.0",
+        source="UCI Machine Learning Repository",
     )
-    roles = {"age": "input", "education": "input", "hours_per_week": "input", "occupation": "input", "sex": "sensitive", "race": "sensitive", "income": "target", "fnlwgt": "ignore"}  # fmt: skip
+    roles = {
+        "age": "input",
+        "education": "input",
+        "hours_per_week": "input",
+        "occupation": "input",
+        "sex": "sensitive",
+        "race": "sensitive",
+        "income": "target",
+        "fnlwgt": "ignore",
+    }
     return DatasetVersion.objects.create(
-        dataset=dataset, version="2026.1", digest="sha256:" + "71ab" * 16, format="csv", size=2_003_131, rows=16_281,
-        roles=roles, favourable_label=">50K", held_out=held_out, submitted_by=who,
+        dataset=dataset,
+        version="2026.1",
+        digest="sha256:" + "71ab" * 16,
+        format="csv",
+        size=2_003_131,
+        rows=16_281,
+        roles=roles,
+        favourable_label=">50K",
+        held_out=held_out,
+        submitted_by=who,
         summary={
             "classes": {"<=50K": 12_435, ">50K": 3_846},
             "groups": {
                 "sex": {"Male": 10_860, "Female": 5_421},
-                "race": {"White": 13_946, "Black": 1_561, "Asian-Pac-Islander": 480, "Amer-Indian-Eskimo": 159, "Other": 135},
+                "race": {
+                    "White": 13_946,
+                    "Black": 1_561,
+                    "Asian-Pac-Islander": 480,
+                    "Amer-Indian-Eskimo": 159,
+                    "Other": 135,
+                },
             },
         },
-    )  # fmt: skip
+    )
 
 
 def text_data(team: Team, who: User) -> DatasetVersion:
-    dataset = Dataset.objects.create(name="sentences", team=team, description="Pang & Lee movie sentences.", licence="research use")
+    dataset = Dataset.objects.create(
+        name="sentences", team=team, description="Pang & Lee movie sentences.", licence="research use"
+    )
     return DatasetVersion.objects.create(
-        dataset=dataset, version="1", digest="sha256:" + "0be4" * 16, format="csv", size=131_072, rows=1_000,
-        roles={"text": "input", "label": "target"}, held_out=False, languages=["en"], submitted_by=who,
+        dataset=dataset,
+        version="1",
+        digest="sha256:" + "0be4" * 16,
+        format="csv",
+        size=131_072,
+        rows=1_000,
+        roles={"text": "input", "label": "target"},
+        held_out=False,
+        languages=["en"],
+        submitted_by=who,
         summary={"classes": {"negative": 500, "positive": 500}, "groups": {}},
-    )  # fmt: skip
+    )
 
 
 def quality(low: float, value: float, high: float, n: int = 16_281) -> Found:
@@ -121,21 +177,33 @@ def quality(low: float, value: float, high: float, n: int = 16_281) -> Found:
 def calibration(low: float, value: float, high: float, n: int = 16_281) -> Found:
     counts = np.array([410, 520, 610, 790, 980, 1310, 2240, 4100, 5321])
     confidence = np.linspace(0.52, 0.98, 9)
-    right = np.clip(confidence + np.array([0.01, -0.02, 0.015, -0.01, 0.02, -0.015, 0.01, 0.004, -0.003]), 0, 1)
+    right = np.clip(
+        confidence + np.array([0.01, -0.02, 0.015, -0.01, 0.02, -0.015, 0.01, 0.004, -0.003]), 0, 1
+    )
     bins = Bins(counts=counts, right=counts * right, confidence=counts * confidence)
-    return Found((metric("ece_debiased", low, value, high, n, method="ece_inversion"),), tuple(charts.reliability(bins)), n=n)
+    return Found(
+        (metric("ece_debiased", low, value, high, n, method="ece_inversion"),),
+        tuple(charts.reliability(bins)),
+        n=n,
+    )
 
 
 def groups(ratio_sex: tuple[float, float, float], ratio_race: tuple[float, float, float] | None) -> Found:
-    by_sex = [rate("selection_rate", 447, 5_421, "sex=Female"), rate("selection_rate", 2_782, 10_860, "sex=Male")]
+    by_sex = [
+        rate("selection_rate", 447, 5_421, "sex=Female"),
+        rate("selection_rate", 2_782, 10_860, "sex=Male"),
+    ]
     by_race = [
-        rate("selection_rate", 2_930, 13_946, "race=White"), rate("selection_rate", 152, 1_561, "race=Black"),
-        rate("selection_rate", 124, 480, "race=Asian-Pac-Islander"), rate("selection_rate", 14, 159, "race=Amer-Indian-Eskimo"),
+        rate("selection_rate", 2_930, 13_946, "race=White"),
+        rate("selection_rate", 152, 1_561, "race=Black"),
+        rate("selection_rate", 124, 480, "race=Asian-Pac-Islander"),
+        rate("selection_rate", 14, 159, "race=Amer-Indian-Eskimo"),
         metric("selection_rate", None, None, None, 8, "race=Other"),
-    ]  # fmt: skip
+    ]
     positives = [
-        rate("tpr", 336, 590, "sex=Female"), rate("tpr", 2_156, 3_256, "sex=Male"),
-    ]  # fmt: skip
+        rate("tpr", 336, 590, "sex=Female"),
+        rate("tpr", 2_156, 3_256, "sex=Male"),
+    ]
     ratios = [metric("selection_rate_ratio", *ratio_sex, 16_281, "sex", "pairwise_mover_wilson")]
     ratios.append(
         metric("selection_rate_ratio", *ratio_race, 16_281, "race", "pairwise_mover_wilson")
@@ -144,38 +212,61 @@ def groups(ratio_sex: tuple[float, float, float], ratio_race: tuple[float, float
     )
     return Found(
         (*ratios, *by_sex, *positives, *by_race),
-        tuple(charts.group_bars("selection_rate_1", "Selection rate by sex", [(m.slice[4:], m) for m in by_sex])),
+        tuple(
+            charts.group_bars("selection_rate_1", "Selection rate by sex", [(m.slice[4:], m) for m in by_sex])
+        ),
         warnings=("The group Other of race has 8 examples; its rates are not shown.",),
         n=16_281,
     )
 
 
 def misspelling() -> Found:
-    curve = [(q, *(lambda i, p: (p, i.low, i.high))(stats.wilson(h, 81), h / 81)) for q, h in ((5, 4), (10, 19), (15, 33), (20, 46), (30, 58), (40, 63))]
+    curve = [
+        (q, *(lambda i, p: (p, i.low, i.high))(stats.wilson(h, 81), h / 81))
+        for q, h in ((5, 4), (10, 19), (15, 33), (20, 46), (30, 58), (40, 63))
+    ]
     return Found(
         (
-            metric("original_accuracy", 0.722, 0.81, 0.875, 100), metric("accuracy_under_attack", 0.117, 0.18, 0.267, 100),
-            metric("attack_success_rate", 0.676, 0.778, 0.855, 81), metric("queries", 16.2, 18.9, 21.7, 81, method="percentile_bootstrap"),
+            metric("original_accuracy", 0.722, 0.81, 0.875, 100),
+            metric("accuracy_under_attack", 0.117, 0.18, 0.267, 100),
+            metric("attack_success_rate", 0.676, 0.778, 0.855, 81),
+            metric("queries", 16.2, 18.9, 21.7, 81, method="percentile_bootstrap"),
         ),
         tuple(charts.success_by_queries(curve)),
         (
             Example(
-                id="sentence-17", kind="attack_success",
+                id="sentence-17",
+                kind="attack_success",
                 before="a thoughtful , provocative , insistently humanizing film .",
                 after="a thoughful , provcative , insistently humanizing film .",
                 changed=((1, 1), (3, 3)),
-                facts={"true_label": "positive", "answer_before": "positive", "probability_before": 0.9812, "answer_after": "negative", "probability_after": 0.6127, "queries": 14},
+                facts={
+                    "true_label": "positive",
+                    "answer_before": "positive",
+                    "probability_before": 0.9812,
+                    "answer_after": "negative",
+                    "probability_after": 0.6127,
+                    "queries": 14,
+                },
             ),
             Example(
-                id="sentence-41", kind="attack_success",
+                id="sentence-41",
+                kind="attack_success",
                 before="the plot is paper-thin and the <b>jokes</b> are stale .",
                 after="the plot is paper-tihn and the <b>jokes</b> are sstale .",
                 changed=((3, 3), (7, 7)),
-                facts={"true_label": "negative", "answer_before": "negative", "probability_before": 0.9441, "answer_after": "positive", "probability_after": 0.5519, "queries": 11},
+                facts={
+                    "true_label": "negative",
+                    "answer_before": "negative",
+                    "probability_before": 0.9441,
+                    "answer_after": "positive",
+                    "probability_after": 0.5519,
+                    "queries": 11,
+                },
             ),
         ),
         n=100,
-    )  # fmt: skip
+    )
 
 
 def failing() -> dict[str, Found]:
@@ -212,7 +303,7 @@ def audited(
     *,
     errors: Mapping[str, str] | None = None,
 ) -> list[ReportCard]:
-    """Submit as the model's owner, let every run end as told (an item in `errors` ends with an error), issue the cards."""
+    """Submit as the model's owner, end every run as told (an item in `errors` with an error), issue the cards."""
     audit = submitted(version, data, policies)
     while (run := leases.claim(WORKER)) is not None:
         if errors and run.item in errors:
@@ -226,23 +317,40 @@ def audited(
 
 def submitted(version: ModelVersion, data: DatasetVersion, policies: Sequence[PolicyVersion]) -> Audit:
     who = principal_of(version.model.owner)
-    return services.submit(principal=who, model_version=version, dataset_version=data, policy_versions=policies)
+    return services.submit(
+        principal=who, model_version=version, dataset_version=data, policy_versions=policies
+    )
 
 
 def fail(run: EvaluationRun, reason: str) -> None:
-    leases.fail(run, WORKER, RunStatus.ERRORED, code="out_of_memory", reason=reason, isolation=SANDBOX, log_tail="Killed\n")
+    leases.fail(
+        run,
+        WORKER,
+        RunStatus.ERRORED,
+        code="out_of_memory",
+        reason=reason,
+        isolation=SANDBOX,
+        log_tail="Killed\n",
+    )
 
 
 def succeed(run: EvaluationRun, found: Found) -> None:
     n = found.n
     result = EvaluationResult(
-        evaluation=run.evaluation, version=run.evaluation_version, params=run.params,
-        model_digest=run.audit.model_version.digest, data_digest=run.audit.dataset_version.digest, seed=run.audit.seed,
-        environment={"python": "3.11.2", "numpy": "2.4.6", "scikit-learn": "1.9.1"}, metrics=found.metrics,
-        charts=found.charts, examples=found.examples, warnings=found.warnings,
+        evaluation=run.evaluation,
+        version=run.evaluation_version,
+        params=run.params,
+        model_digest=run.audit.model_version.digest,
+        data_digest=run.audit.dataset_version.digest,
+        seed=run.audit.seed,
+        environment={"python": "3.11.2", "numpy": "2.4.6", "scikit-learn": "1.9.1"},
+        metrics=found.metrics,
+        charts=found.charts,
+        examples=found.examples,
+        warnings=found.warnings,
         coverage=Coverage(attempted=n, scored=n),
         cost=Cost(wall_seconds=20.4, cpu_seconds=31.2, queries=n, peak_rss_bytes=412_000_000),
-    )  # fmt: skip
+    )
     files = [_kept("chart", chart.name, chart.model_dump_json().encode()) for chart in found.charts]
     if found.examples:
         shown = json.dumps([e.model_dump(mode="json") for e in found.examples]).encode()

@@ -24,7 +24,9 @@ class SliceTable:
 
 def overall(run: Json, card: Json) -> list[Json]:
     """The metrics over all rows or over the groups of a column, those that a control or report names first."""
-    named = [(c["metric"], c["slice"]) for c in [*card["controls"], *card["reported"]] if c["item"] == run["item"]]
+    named = [
+        (c["metric"], c["slice"]) for c in [*card["controls"], *card["reported"]] if c["item"] == run["item"]
+    ]
     mine = [m for m in run["metrics"] if "=" not in m["slice"]]
     return sorted(mine, key=lambda m: (m["name"], m["slice"]) not in named)
 
@@ -32,7 +34,10 @@ def overall(run: Json, card: Json) -> list[Json]:
 def slice_tables(run: Json) -> list[SliceTable]:
     """One table for each column that has groups. Groups stand worst first by the first metric with a direction."""
     columns = dict.fromkeys(m["slice"].partition("=")[0] for m in run["metrics"] if "=" in m["slice"])
-    return [_table(column, [m for m in run["metrics"] if m["slice"].startswith(f"{column}=")]) for column in columns]
+    return [
+        _table(column, [m for m in run["metrics"] if m["slice"].startswith(f"{column}=")])
+        for column in columns
+    ]
 
 
 def _table(column: str, metrics: list[Json]) -> SliceTable:

@@ -29,7 +29,11 @@ def show(example: Example) -> Shown:
     before = {pair[0] for pair in example.changed}
     after = {pair[1] for pair in example.changed}
     return Shown(
-        example.id, example.kind, _words(example.before, before), _words(example.after, after), dict(example.facts)
+        example.id,
+        example.kind,
+        _words(example.before, before),
+        _words(example.after, after),
+        dict(example.facts),
     )
 
 

@@ -40,5 +40,8 @@ def audit_form(
     form.fields["dataset"].choices = [(str(d.pk), f"{d} · n = {d.rows:,}") for d in datasets]  # type: ignore[attr-defined]  # a ChoiceField
     names = [(p.name, f"{p.title} · {p.name} v{p.newest}") for p in policies]
     form.fields["policies"].choices = names  # type: ignore[attr-defined]  # a ChoiceField
-    form.initial = {"version": chosen, "policies": [name for name, _label in names[:1]] if len(names) == 1 else []}
+    form.initial = {
+        "version": chosen,
+        "policies": [name for name, _label in names[:1]] if len(names) == 1 else [],
+    }
     return form

@@ -49,7 +49,9 @@ def interval_of(measured: Mapping[str, Any]) -> str:
 
 def limit_of(control: Mapping[str, Any]) -> str:
     """`≥ 0.8`, kept on one line."""
-    return sentences.limit_text(control["comparison"], control["limit"]).replace(" ", "\u00a0").replace("-", "−")
+    return (
+        sentences.limit_text(control["comparison"], control["limit"]).replace(" ", "\u00a0").replace("-", "−")
+    )
 
 
 def moment(value: datetime | str | None) -> datetime | None:
@@ -105,7 +107,9 @@ def size(count: int | None) -> str:
     amount = float(count)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if amount < 1024 or unit == "TiB":
-            return f"{amount:.0f}\u00a0{unit}" if unit == "B" or amount >= 100 else f"{amount:.1f}\u00a0{unit}"
+            return (
+                f"{amount:.0f}\u00a0{unit}" if unit == "B" or amount >= 100 else f"{amount:.1f}\u00a0{unit}"
+            )
         amount /= 1024
     raise AssertionError("unreachable")
 

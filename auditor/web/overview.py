@@ -59,7 +59,9 @@ def running(who: Principal) -> list[Running]:
         visible(who, Audit)
         .filter(status__in=UNDER_WAY)
         .select_related("model_version__model", "requested_by")
-        .prefetch_related(Prefetch("runs", EvaluationRun.objects.defer("log_tail").order_by("position", "attempt")))
+        .prefetch_related(
+            Prefetch("runs", EvaluationRun.objects.defer("log_tail").order_by("position", "attempt"))
+        )
         .order_by("-created_at")[:20]
     )
     return [Running(audit, progress(audit, latest(list(audit.runs.all())))) for audit in audits]

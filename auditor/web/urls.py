@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from auditor.web.views import audits, cards, dashboard, datasets, evaluations, ledger, models, policies, preferences
+from auditor.web.views import (
+    audits,
+    cards,
+    dashboard,
+    datasets,
+    evaluations,
+    ledger,
+    models,
+    policies,
+    preferences,
+)
 
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
@@ -19,8 +29,14 @@ urlpatterns = [
     path("cards/<str:card_id>/json/", cards.as_json, name="card_json"),
     path("cards/<str:card_id>/decision/", cards.decide, name="card_decide"),
     path("cards/<str:card_id>/evaluations/<str:item>/", evaluations.detail, name="evaluation_detail"),
-    path("cards/<str:card_id>/evaluations/<str:item>/examples/", evaluations.examples, name="evaluation_examples"),
-    path("cards/<str:card_id>/evaluations/<str:item>/<str:name>.csv", evaluations.chart_csv, name="chart_csv"),
+    path(
+        "cards/<str:card_id>/evaluations/<str:item>/examples/",
+        evaluations.examples,
+        name="evaluation_examples",
+    ),
+    path(
+        "cards/<str:card_id>/evaluations/<str:item>/<str:name>.csv", evaluations.chart_csv, name="chart_csv"
+    ),
     path("policies/", policies.index, name="policy_list"),
     path("policies/<slug:name>/", policies.detail, name="policy_detail"),
     path("datasets/", datasets.index, name="dataset_list"),

@@ -77,7 +77,9 @@ def plain(measured: Mapping[str, Any]) -> str:
     except EvaluationError:
         return text
     said = _(template).replace("{value}", sentences.in_words(value, unit))
-    return cardview.between([said, interval_sentence(measured)]) if measured.get("ci_low") is not None else said
+    return (
+        cardview.between([said, interval_sentence(measured)]) if measured.get("ci_low") is not None else said
+    )
 
 
 def interval_sentence(measured: Mapping[str, Any]) -> str:
@@ -120,7 +122,9 @@ def reason(control: Mapping[str, Any]) -> str:
         "more": f"{more or 0:,}",
     }
     if code == "interval_straddles_limit":
-        return cardview.between([cannot_tell(more), _("The limit (%(limit)s) lies inside the interval, %(interval)s.") % facts])
+        return cardview.between(
+            [cannot_tell(more), _("The limit (%(limit)s) lies inside the interval, %(interval)s.") % facts]
+        )
     known = {
         "interval_keeps_limit": _("The whole interval, %(interval)s, keeps the limit (%(limit)s)."),
         "interval_violates_limit": _("The whole interval, %(interval)s, misses the limit (%(limit)s)."),
@@ -139,7 +143,9 @@ def reason(control: Mapping[str, Any]) -> str:
         "not_estimable": _("Not assessed, because it could not be estimated."),
         "confounded": _("Not assessed, because its cause cannot be told apart."),
         "suppressed": _("Not assessed, because the group is too small to show."),
-        "no_interval": _("Not assessed, because its evaluation gave no interval, which the policy decides on."),
+        "no_interval": _(
+            "Not assessed, because its evaluation gave no interval, which the policy decides on."
+        ),
         "no_value": _("Not assessed, because its evaluation gave no value."),
     }
     return known[code] % facts if code in known else text
@@ -147,7 +153,9 @@ def reason(control: Mapping[str, Any]) -> str:
 
 def cannot_tell(more: int | None) -> str:
     if not more:
-        return _("Cannot tell yet. The value is so close to the limit that more examples alone may not settle it.")
+        return _(
+            "Cannot tell yet. The value is so close to the limit that more examples alone may not settle it."
+        )
     return ngettext(
         "Cannot tell yet. About %(n)s more example would settle it.",
         "Cannot tell yet. About %(n)s more examples would settle it.",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.template import base
 from django.test import Client
@@ -48,19 +49,22 @@ def browse(db: None) -> Callable[[User], Client]:
 @pytest.fixture
 def failing_card(team: Team, engineer: User, release_gate: PolicyVersion) -> ReportCard:
     version = factories.a_version(factories.a_model(team, engineer), "3.2.0")
-    return factories.audited(version, factories.adult_data(team, engineer), [release_gate], factories.failing())[0]
+    return factories.audited(
+        version, factories.adult_data(team, engineer), [release_gate], factories.failing()
+    )[0]
 
 
 @pytest.fixture
 def text_card(team: Team, engineer: User, release_gate: PolicyVersion) -> ReportCard:
-    version = factories.a_version(factories.a_model(team, engineer, "sentiment", modality="text_classifier"), "1.0.0", "77ee")
-    return factories.audited(version, factories.text_data(team, engineer), [release_gate], factories.text())[0]
+    version = factories.a_version(
+        factories.a_model(team, engineer, "sentiment", modality="text_classifier"), "1.0.0", "77ee"
+    )
+    return factories.audited(version, factories.text_data(team, engineer), [release_gate], factories.text())[
+        0
+    ]
 
 
 @pytest.fixture(autouse=True)
-def fresh_cache(db: None) -> Iterator[None]:
+def fresh_cache(db: None) -> None:
     """Sign-in rate limits count across tests otherwise."""
-    from django.core.cache import cache
-
     cache.clear()
-    yield

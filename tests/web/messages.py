@@ -35,7 +35,10 @@ def of_templates() -> Iterator[Message]:
     for path in sorted((REPOSITORY / "templates").rglob("*.html")):
         code = templatize(path.read_text(encoding="utf-8"), origin=str(path))
         # what was no tag is left as X's and indentation: keep the calls alone, one to a line
-        calls = re.findall(r"(?:_|n?p?gettext(?:_lazy)?)\((?:[^()\"']|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\([^()]*\))*\)", code)
+        calls = re.findall(
+            r"(?:_|n?p?gettext(?:_lazy)?)\((?:[^()\"']|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|\([^()]*\))*\)",
+            code,
+        )
         yield from _read("\n".join(calls).encode())
 
 

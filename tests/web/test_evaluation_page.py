@@ -14,7 +14,9 @@ from tests.web.reading import text_of
 Browse = Callable[[User], Client]
 
 
-def test_each_number_has_its_sentence_its_n_and_its_limit(browse: Browse, reviewer: User, failing_card: ReportCard) -> None:
+def test_each_number_has_its_sentence_its_n_and_its_limit(
+    browse: Browse, reviewer: User, failing_card: ReportCard
+) -> None:
     text = text_of(browse(reviewer).get(f"/cards/{failing_card.pk}/evaluations/calibration/"))
     assert "0.009 0.005–0.014" in text
     assert "limit ≤ 0.05 · n = 16,281" in text
@@ -45,7 +47,9 @@ def test_a_chart_is_drawn_in_the_page_with_its_table_and_file(
     assert answer.content.decode().splitlines()[0] == "Group,n,Rate,Low,High"
 
 
-def test_a_drawing_that_is_gone_leaves_the_table(browse: Browse, reviewer: User, failing_card: ReportCard) -> None:
+def test_a_drawing_that_is_gone_leaves_the_table(
+    browse: Browse, reviewer: User, failing_card: ReportCard
+) -> None:
     import json
 
     run = next(r for r in json.loads(failing_card.canonical)["runs"] if r["item"] == "groups")
@@ -92,5 +96,7 @@ def test_whoever_submits_models_sees_no_row_of_held_out_data(
     assert not Exposure.objects.exists()
 
 
-def test_an_evaluation_that_was_not_run_is_not_found(browse: Browse, reviewer: User, text_card: ReportCard) -> None:
+def test_an_evaluation_that_was_not_run_is_not_found(
+    browse: Browse, reviewer: User, text_card: ReportCard
+) -> None:
     assert browse(reviewer).get(f"/cards/{text_card.pk}/evaluations/groups/").status_code == 404

@@ -29,14 +29,18 @@ def test_the_dashboard_shows_a_reviewer_what_waits_and_models_worst_first(
 ) -> None:
     data = factories.adult_data(team, engineer)
     for name, found in (("alpha", factories.passing()), ("omega", factories.failing())):
-        factories.audited(factories.a_version(factories.a_model(team, engineer, name)), data, [release_gate], found)
+        factories.audited(
+            factories.a_version(factories.a_model(team, engineer, name)), data, [release_gate], found
+        )
     text = text_of(browse(reviewer).get("/"))
     assert text.index("Waits for your decision") < text.index("alpha@1.0.0")
     table = text[text.index("worst verdict first") :]
     assert table.index("omega") < table.index("alpha")
 
 
-def test_a_submitter_is_not_asked_to_review_their_own(browse: Browse, engineer: User, failing_card: ReportCard) -> None:
+def test_a_submitter_is_not_asked_to_review_their_own(
+    browse: Browse, engineer: User, failing_card: ReportCard
+) -> None:
     text = text_of(browse(engineer).get("/"))
     assert "Waits for your decision" not in text
     assert "Your submissions" in text
@@ -52,7 +56,9 @@ def test_models_are_found_by_name(browse: Browse, team: Team, engineer: User) ->
     assert "0 models match" in text_of(client.get("/models/?q=zzz"))
 
 
-def test_a_model_page_shows_versions_by_area(browse: Browse, regulator: User, failing_card: ReportCard) -> None:
+def test_a_model_page_shows_versions_by_area(
+    browse: Browse, regulator: User, failing_card: ReportCard
+) -> None:
     text = text_of(browse(regulator).get("/models/income/"))
     assert "3.2.0" in text
     assert "Cannot tell yet" in text
@@ -60,14 +66,18 @@ def test_a_model_page_shows_versions_by_area(browse: Browse, regulator: User, fa
     assert "Start an audit" not in text  # a regulator reads
 
 
-def test_a_data_set_page_shows_roles_and_counts(browse: Browse, reviewer: User, failing_card: ReportCard) -> None:
+def test_a_data_set_page_shows_roles_and_counts(
+    browse: Browse, reviewer: User, failing_card: ReportCard
+) -> None:
     text = text_of(browse(reviewer).get("/datasets/adult/"))
     assert "Held out" in text
     assert "sex Sensitive" in text
     assert "Female 5,421 33.3%" in text
 
 
-def test_a_policy_page_shows_limits_and_the_text_as_written(browse: Browse, reviewer: User, release_gate: PolicyVersion) -> None:
+def test_a_policy_page_shows_limits_and_the_text_as_written(
+    browse: Browse, reviewer: User, release_gate: PolicyVersion
+) -> None:
     text = text_of(browse(reviewer).get("/policies/release-gate/"))
     assert "QUAL-01 Balanced accuracy" in text
     assert "≥ 0.8" in text
@@ -133,7 +143,9 @@ def test_the_language_can_be_changed(client: Client, engineer: User) -> None:
     assert "尚未登记模型" in html
 
 
-def test_pages_forbid_inline_scripts_and_styles(browse: Browse, reviewer: User, failing_card: ReportCard) -> None:
+def test_pages_forbid_inline_scripts_and_styles(
+    browse: Browse, reviewer: User, failing_card: ReportCard
+) -> None:
     answer = browse(reviewer).get(f"/cards/{failing_card.pk}/")
     policy = answer["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -175,6 +187,9 @@ def test_a_page_costs_no_more_queries_than_it_did(
             factories.passing(),
         )
     client = browse(reviewer)
-    names = {"card": f"/cards/{failing_card.pk}/", "evaluation": f"/cards/{failing_card.pk}/evaluations/groups/"}
+    names = {
+        "card": f"/cards/{failing_card.pk}/",
+        "evaluation": f"/cards/{failing_card.pk}/evaluations/groups/",
+    }
     with django_assert_max_num_queries(COST[address]):
         assert client.get(names.get(address, address)).status_code == 200

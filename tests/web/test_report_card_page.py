@@ -17,15 +17,22 @@ from tests.web.reading import text_of
 Browse = Callable[[User], Client]
 
 
-def test_the_verdict_and_what_decides_it_come_first(browse: Browse, reviewer: User, failing_card: ReportCard) -> None:
+def test_the_verdict_and_what_decides_it_come_first(
+    browse: Browse, reviewer: User, failing_card: ReportCard
+) -> None:
     text = text_of(browse(reviewer).get(f"/cards/{failing_card.pk}/"))
-    order = [text.index(part) for part in ("Does not meet policy", "What decides this", "By area", "Check it yourself")]
+    order = [
+        text.index(part)
+        for part in ("Does not meet policy", "What decides this", "By area", "Check it yourself")
+    ]
     assert order == sorted(order)
     assert "Selection rate ratio by sex is 0.320 , limit ≥ 0.8, interval 0.292–0.349." in text
     assert "Female 0.082" in text
 
 
-def test_an_inconclusive_says_what_would_settle_it(browse: Browse, reviewer: User, failing_card: ReportCard) -> None:
+def test_an_inconclusive_says_what_would_settle_it(
+    browse: Browse, reviewer: User, failing_card: ReportCard
+) -> None:
     text = text_of(browse(reviewer).get(f"/cards/{failing_card.pk}/"))
     assert "Cannot tell yet. About 49,000 more examples would settle it." in text
 
@@ -56,7 +63,9 @@ def test_a_value_that_rounds_to_its_limit_is_shown_with_more_decimals(
     assert "Balanced accuracy is 0.79998" in text_of(browse(reviewer).get(f"/cards/{card.pk}/"))
 
 
-def test_every_attempt_and_its_isolation_are_on_the_card(browse: Browse, regulator: User, failing_card: ReportCard) -> None:
+def test_every_attempt_and_its_isolation_are_on_the_card(
+    browse: Browse, regulator: User, failing_card: ReportCard
+) -> None:
     text = text_of(browse(regulator).get(f"/cards/{failing_card.pk}/"))
     assert "Runs and environment 3 attempts" in text
     assert text.count("full") >= 3
@@ -72,11 +81,15 @@ def test_the_json_file_is_the_bundle_that_the_command_line_verifies(
     assert answer["Content-Disposition"] == f'attachment; filename="{failing_card.pk}.json"'
 
 
-def test_a_stranger_cannot_tell_a_card_from_nothing(browse: Browse, stranger: User, failing_card: ReportCard) -> None:
+def test_a_stranger_cannot_tell_a_card_from_nothing(
+    browse: Browse, stranger: User, failing_card: ReportCard
+) -> None:
     client = browse(stranger)
     there, nowhere = client.get(f"/cards/{failing_card.pk}/"), client.get("/cards/rc_00000000000000000000zz/")
     assert there.status_code == nowhere.status_code == 404
-    assert text_of(there).replace(failing_card.pk, "") == text_of(nowhere).replace("rc_00000000000000000000zz", "")
+    assert text_of(there).replace(failing_card.pk, "") == text_of(nowhere).replace(
+        "rc_00000000000000000000zz", ""
+    )
 
 
 @pytest.mark.parametrize("name", ["", "pdf/", "json/"])

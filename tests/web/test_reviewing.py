@@ -24,7 +24,9 @@ def decide(client: Client, card: ReportCard, decision: str = "reject", reason: s
     return client.post(answer["Location"], {"password": PASSWORD}, follow=True)
 
 
-def test_a_decision_is_kept_with_its_reason_and_name(browse: Browse, reviewer: User, failing_card: ReportCard) -> None:
+def test_a_decision_is_kept_with_its_reason_and_name(
+    browse: Browse, reviewer: User, failing_card: ReportCard
+) -> None:
     page = text_of(decide(browse(reviewer), failing_card))
     failing_card.refresh_from_db()
     assert failing_card.status == CardStatus.REJECTED
@@ -53,7 +55,9 @@ def test_only_a_reviewer_is_offered_a_decision(
     assert not Review.objects.exists()
 
 
-def test_the_submitter_may_not_decide_even_as_a_reviewer(browse: Browse, engineer: User, failing_card: ReportCard) -> None:
+def test_the_submitter_may_not_decide_even_as_a_reviewer(
+    browse: Browse, engineer: User, failing_card: ReportCard
+) -> None:
     Membership.objects.filter(user=engineer).update(role=Role.REVIEWER)
     client = browse(engineer)
     assert "another person decides" in text_of(client.get(f"/cards/{failing_card.pk}/"))
@@ -74,7 +78,9 @@ def test_a_decision_asks_for_the_password_again_and_then_goes_on(
     assert Review.objects.get().reason == REASON
 
 
-def test_a_form_from_elsewhere_decides_nothing(reviewer: User, browse: Browse, failing_card: ReportCard) -> None:
+def test_a_form_from_elsewhere_decides_nothing(
+    reviewer: User, browse: Browse, failing_card: ReportCard
+) -> None:
     client = browse(reviewer)
     client.handler.enforce_csrf_checks = True
     answer = client.post(f"/cards/{failing_card.pk}/decision/", {"decision": "approve", "reason": REASON})

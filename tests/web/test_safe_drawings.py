@@ -31,7 +31,18 @@ def drawn(body: str) -> str:
 )
 def test_nothing_that_runs_loads_or_styles_gets_through(hostile: str) -> None:
     result = drawn(hostile).lower()
-    for word in ("script", "foreignobject", "<style", "style=", "href", "<image", "<use", "onclick", "example.org", "<animate"):
+    for word in (
+        "script",
+        "foreignobject",
+        "<style",
+        "style=",
+        "href",
+        "<image",
+        "<use",
+        "onclick",
+        "example.org",
+        "<animate",
+    ):
         assert word not in result
 
 
@@ -45,7 +56,9 @@ def test_drawing_primitives_and_theme_colours_stay() -> None:
 
 
 def test_names_within_a_drawing_are_kept_apart_from_the_page() -> None:
-    result = drawn('<defs><clipPath id="main"><rect width="1" height="1"/></clipPath></defs><g clip-path="url(#main)"/>')
+    result = drawn(
+        '<defs><clipPath id="main"><rect width="1" height="1"/></clipPath></defs><g clip-path="url(#main)"/>'
+    )
     assert 'id="c1-main"' in result
     assert 'clip-path="url(#c1-main)"' in result
 
@@ -56,7 +69,10 @@ def test_names_within_a_drawing_are_kept_apart_from_the_page() -> None:
         (b"\xff\xfe", "not UTF-8"),
         (b"<svg", "not well-formed"),
         (b"<html/>", "not SVG"),
-        (b"<!DOCTYPE svg [<!ENTITY a 'b'>]><svg xmlns='http://www.w3.org/2000/svg'>&a;</svg>", "document type"),
+        (
+            b"<!DOCTYPE svg [<!ENTITY a 'b'>]><svg xmlns='http://www.w3.org/2000/svg'>&a;</svg>",
+            "document type",
+        ),
         (b"<svg>" + b" " * svg.MAX_BYTES, "larger than"),
     ],
 )

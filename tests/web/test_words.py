@@ -26,7 +26,9 @@ def chinese() -> dict[tuple[str, str], tuple[str, ...]]:
     return found
 
 
-def test_every_translatable_string_has_a_chinese_translation(chinese: dict[tuple[str, str], tuple[str, ...]]) -> None:
+def test_every_translatable_string_has_a_chinese_translation(
+    chinese: dict[tuple[str, str], tuple[str, ...]],
+) -> None:
     missing = sorted(m[:2] for m in messages.everything() if not all(chinese.get(m[:2], ("",))))
     assert missing == []
 
@@ -47,7 +49,12 @@ def test_a_translation_keeps_every_placeholder(chinese: dict[tuple[str, str], tu
 
 def test_the_extractor_finds_words_in_templates_and_code() -> None:
     found = {text for _context, text, _plural in messages.everything()}
-    assert {"What decides this", "Cannot tell yet", "Balanced accuracy", "%(done)s of %(total)s runs ended"} <= found
+    assert {
+        "What decides this",
+        "Cannot tell yet",
+        "Balanced accuracy",
+        "%(done)s of %(total)s runs ended",
+    } <= found
 
 
 def test_no_template_holds_english_outside_a_translation() -> None:
@@ -57,5 +64,7 @@ def test_no_template_holds_english_outside_a_translation() -> None:
         text = re.sub(r"(?s){% blocktranslate.*?{% endblocktranslate %}", "", text)
         text = re.sub(r"(?s)<pre>.*?</pre>|<code>.*?</code>|<kbd>.*?</kbd>", "", text)
         text = re.sub(r"(?s){[%{#].*?[%}#]}|<!.*?>|<[^>]*>", "\n", text)
-        loose += [f"{path.name}: {line.strip()}" for line in text.splitlines() if re.search(r"[A-Za-z]{3,}", line)]
+        loose += [
+            f"{path.name}: {line.strip()}" for line in text.splitlines() if re.search(r"[A-Za-z]{3,}", line)
+        ]
     assert [line for line in loose if "Model Auditor" not in line] == []

@@ -110,7 +110,7 @@ def limit_bar(control: Mapping[str, Any]) -> SafeString | str:
             "limit": numbers.limit_of(control),
         },
     )
-    return mark_safe(drawn)  # noqa: S308 -- built from numbers; the one text is quoted as an attribute
+    return mark_safe(drawn)
 
 
 @register.filter

@@ -87,7 +87,9 @@ def _context(request: HttpRequest, audit: Audit) -> dict[str, object]:
         "requested_by": str(audit.requested_by),
         "policies": list(audit.policy_versions.select_related("policy").order_by("policy__name")),
         "progress": progress(audit, current),
-        "runs": [(run, _elapsed(run), [r for r in runs if r.item == run.item and r is not run]) for run in current],
+        "runs": [
+            (run, _elapsed(run), [r for r in runs if r.item == run.item and r is not run]) for run in current
+        ],
         "cards": list(
             visible(who, ReportCard)
             .filter(audit=audit)

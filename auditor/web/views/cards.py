@@ -62,7 +62,7 @@ def _may_decide(who: Principal, row: ReportCard) -> bool:
 
 @login_required
 @require_POST
-@reauthentication_required
+@reauthentication_required  # type: ignore[untyped-decorator]  # allauth ships no types
 def decide(request: HttpRequest, card_id: str) -> HttpResponse:
     """Approve or reject, with a reason. Asks for the password again where it was given long ago."""
     row = fetch(principal(request), ReportCard, pk=card_id)
@@ -75,7 +75,8 @@ def decide(request: HttpRequest, card_id: str) -> HttpResponse:
         row.refresh_from_db()
         return _page(request, row, error=error, reason=reason)
     messages.success(
-        request, _("You approved this card.") if review.decision == "approve" else _("You rejected this card.")
+        request,
+        _("You approved this card.") if review.decision == "approve" else _("You rejected this card."),
     )
     return redirect("card_detail", card_id=row.pk)
 
@@ -99,5 +100,8 @@ def _file(content: bytes, media_type: str, name: str) -> HttpResponse:
     return HttpResponse(
         content,
         content_type=media_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "X-Content-Type-Options": "nosniff",
+        },
     )

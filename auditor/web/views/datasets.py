@@ -64,7 +64,10 @@ def _groups(version: DatasetVersion) -> list[tuple[str, list[tuple[str, int, flo
     target = next((column for column, role in version.roles.items() if role == "target"), "")
     tables = {target: version.summary.get("classes") or {}, **(version.summary.get("groups") or {})}
     return [
-        (column, sorted(((str(k), n, 100 * n / version.rows) for k, n in counts.items()), key=lambda row: -row[1]))
+        (
+            column,
+            sorted(((str(k), n, 100 * n / version.rows) for k, n in counts.items()), key=lambda row: -row[1]),
+        )
         for column, counts in tables.items()
         if counts
     ]

@@ -46,7 +46,9 @@ def detail(request: HttpRequest, card_id: str, item: str) -> HttpResponse:
 def examples(request: HttpRequest, card_id: str, item: str) -> HttpResponse:
     """The page with its examples shown. Who saw them is recorded, so this is no GET."""
     row = fetch(principal(request), ReportCard, pk=card_id)
-    found = show_examples(principal=principal(request), card=row, run=_attempts(json.loads(row.canonical), item).last)
+    found = show_examples(
+        principal=principal(request), card=row, run=_attempts(json.loads(row.canonical), item).last
+    )
     response = _page(request, row, item, [show(example) for example in found])
     response["Cache-Control"] = "no-store"
     return response

@@ -43,7 +43,9 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
         "areas": _by_area(content),
         "suite": [(item, catalogue.get(item.evaluation)) for item in content.suite],
         "reported": [(r, content.metric_spec(r)) for r in content.report],
-        "versions": list(version.policy.versions.order_by("-number").values("number", "published_at", "digest")),
+        "versions": list(
+            version.policy.versions.order_by("-number").values("number", "published_at", "digest")
+        ),
     }
     return render(request, "policies/detail.html", context)
 
