@@ -8,6 +8,7 @@ from django import forms
 from django.db.models import Max, Q
 from django.utils.translation import gettext_lazy as _
 
+from auditor.audits.models import Audit
 from auditor.core.access import Principal, visible
 from auditor.policies.models import Policy
 from auditor.registry.models import DatasetVersion, Model, ModelVersion
@@ -40,8 +41,14 @@ def audit_form(
     form.fields["dataset"].choices = [(str(d.pk), f"{d} · n = {d.rows:,}") for d in datasets]  # type: ignore[attr-defined]  # a ChoiceField
     names = [(p.name, f"{p.title} · {p.name} v{p.newest}") for p in policies]
     form.fields["policies"].choices = names  # type: ignore[attr-defined]  # a ChoiceField
+    last = (
+        visible(who, Audit).filter(model_version__model=model).order_by("-created_at").first()
+        if model
+        else None
+    )
     form.initial = {
         "version": chosen,
-        "policies": [name for name, _label in names[:1]] if len(names) == 1 else [],
+        "dataset": last.dataset_version_id if last else None,  # what this model was last measured on
+        "policies": [names[0][0]] if len(names) == 1 else [],
     }
     return form

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from auditor.web.views import (
+    account,
     audits,
     cards,
     dashboard,
@@ -42,5 +43,8 @@ urlpatterns = [
     path("datasets/", datasets.index, name="dataset_list"),
     path("datasets/<slug:name>/", datasets.detail, name="dataset_detail"),
     path("ledger/", ledger.index, name="ledger"),
+    path("account/", account.detail, name="account"),
+    path("account/tokens/", account.issue, name="token_issue"),
+    path("account/tokens/<str:token_id>/revoke/", account.revoke, name="token_revoke"),
     path("preferences/theme/", preferences.set_theme, name="set_theme"),
 ]

@@ -34,6 +34,15 @@ class ShownChart:
     chart: Mapping[str, Any]
     drawing: SafeString | str
 
+    @property
+    def columns(self) -> list[tuple[str, bool]]:
+        """The headings of the table, and whether numbers stand below."""
+        first = self.chart["rows"][0] if self.chart["rows"] else []
+        return [
+            (name, i < len(first) and isinstance(first[i], int | float))
+            for i, name in enumerate(self.chart["columns"])
+        ]
+
 
 @login_required
 @require_safe
