@@ -254,7 +254,7 @@ def misspelling() -> Found:
                 kind="attack_success",
                 before="the plot is paper-thin and the <b>jokes</b> are stale .",
                 after="the plot is paper-tihn and the <b>jokes</b> are sstale .",
-                changed=((3, 3), (7, 7)),
+                changed=((3, 3), (8, 8)),
                 facts={
                     "true_label": "negative",
                     "answer_before": "negative",

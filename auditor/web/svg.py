@@ -72,11 +72,7 @@ def _copy(element: ElementTree.Element, scope: str) -> ElementTree.Element:
         clean.set(name, re.sub(r"(url\(\s*['\"]?#)", rf"\g<1>{scope}-", value))
     clean.text, clean.tail = element.text, element.tail
     for child in element:
-        if (
-            isinstance(child.tag, str)
-            and child.tag.removeprefix(SVG) in ELEMENTS
-            and child.tag.startswith(SVG)
-        ):
+        if child.tag.startswith(SVG) and child.tag.removeprefix(SVG) in ELEMENTS:
             clean.append(_copy(child, scope))
     return clean
 
