@@ -5,7 +5,16 @@ import os
 import sys
 
 # Commands that touch no database, so that set-up needs no server.
-OFFLINE = {"check", "collectstatic", "makemigrations", "compilemessages", "help", "version", "--help", "--version"}
+OFFLINE = {
+    "check",
+    "collectstatic",
+    "makemigrations",
+    "compilemessages",
+    "help",
+    "version",
+    "--help",
+    "--version",
+}
 
 
 def main() -> None:

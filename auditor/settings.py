@@ -23,7 +23,9 @@ def read(name: str, default: str = "") -> str:
         try:
             return Path(path).read_text().strip()
         except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE points at {path}, which cannot be read: {error}") from error
+            raise ImproperlyConfigured(
+                f"{name}_FILE points at {path}, which cannot be read: {error}"
+            ) from error
     return os.environ.get(name, default)
 
 
@@ -38,7 +40,9 @@ def database(url: str) -> dict[str, Any]:
     """Django's settings for a postgresql:// URL. Query parameters become connection options."""
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
-        raise ImproperlyConfigured("DATABASE_URL must begin with postgresql://, for example postgresql://user:pw@host/db")
+        raise ImproperlyConfigured(
+            "DATABASE_URL must begin with postgresql://, for example postgresql://user:pw@host/db"
+        )
     options = dict(parse_qsl(parts.query))
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -73,7 +77,9 @@ if "SECRET_KEY" in os.environ or "SECRET_KEY_FILE" in os.environ:
 elif (SECRETS_DIR / "secret_key").exists():
     SECRET_KEY = (SECRETS_DIR / "secret_key").read_text().strip()
 else:
-    raise ImproperlyConfigured("There is no secret key. Run `make setup`, or set SECRET_KEY or SECRET_KEY_FILE.")
+    raise ImproperlyConfigured(
+        "There is no secret key. Run `make setup`, or set SECRET_KEY or SECRET_KEY_FILE."
+    )
 ALLOWED_HOSTS = [h for h in read("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]").split(",") if h]
 CSRF_TRUSTED_ORIGINS = [o for o in read("CSRF_TRUSTED_ORIGINS").split(",") if o]
 PUBLIC_URL = read("PUBLIC_URL", "http://127.0.0.1:8000")
@@ -155,7 +161,11 @@ if not BROKER_URL:
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
         # always given: pgmq would otherwise prefer DATABASE_URL over the broker URL
         "conn_string": make_conninfo(
-            dbname=_db["NAME"], user=_db["USER"], password=_db["PASSWORD"], host=_db["HOST"], port=_db["PORT"] or None
+            dbname=_db["NAME"],
+            user=_db["USER"],
+            password=_db["PASSWORD"],
+            host=_db["HOST"],
+            port=_db["PORT"] or None,
         ),
         "queue_name_prefix": read("QUEUE_PREFIX"),
         "init_extension": False,
@@ -201,7 +211,9 @@ ACCOUNT_ADAPTER = "auditor.accounts.adapter.ClosedSignUp"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
-API_TOKEN_PEPPERS = {1: read("API_TOKEN_PEPPER") or SECRET_KEY}  # number -> pepper; the highest makes new tokens
+API_TOKEN_PEPPERS = {
+    1: read("API_TOKEN_PEPPER") or SECRET_KEY
+}  # number -> pepper; the highest makes new tokens
 
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True

@@ -62,7 +62,9 @@ class ApiToken(models.Model):
     secret_hmac = models.BinaryField(max_length=32)
     pepper = models.PositiveSmallIntegerField()  # the number of the pepper that secret_hmac was made with
     scopes = ArrayField(models.CharField(max_length=16))
-    allowed_networks = ArrayField(models.CharField(max_length=43), default=list, blank=True)  # CIDR; empty = any
+    allowed_networks = ArrayField(
+        models.CharField(max_length=43), default=list, blank=True
+    )  # CIDR; empty = any
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)

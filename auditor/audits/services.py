@@ -55,8 +55,7 @@ def plan(
     if Role.TARGET not in facts.roles:
         raise DomainError(
             "unusable_data",
-            f"{dataset_version} has no column with the role `target`. "
-            "Register a version that names it.",
+            f"{dataset_version} has no column with the role `target`. Register a version that names it.",
         )
     planned: dict[str, PlannedRun] = {}
     for version in policy_versions:

@@ -55,7 +55,9 @@ class ModelVersion(models.Model):
     files = models.JSONField()  # [{path, size, sha256}]
     size = models.BigIntegerField()  # bytes
     labels = models.JSONField(default=list)  # class names in the order of the output; [] = the model knows
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="children"
+    )
     provenance = models.JSONField(default=dict)  # what the submitter says: source, commit, training run
     submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -134,7 +136,9 @@ class Upload(models.Model):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=8, choices=Kind)
     target = models.CharField(max_length=32)  # id of the Model or Dataset
-    manifest = models.JSONField()  # as announced: version, files [{path, size, sha256}], and what the version will hold
+    manifest = (
+        models.JSONField()
+    )  # as announced: version, files [{path, size, sha256}], and what the version will hold
     created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()

@@ -57,7 +57,10 @@ def main() -> int:
 def _train(subject: Subject) -> None:
     """In a process of its own, so that torch is gone from memory when the audits begin."""
     _say(f"The {subject.model} model: fetched data, trained once, kept in {demo_dir() / 'cache'}")
-    patient = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # threads that wait by spinning slow a busy machine down
+    patient = {
+        **os.environ,
+        "OMP_WAIT_POLICY": "passive",
+    }  # threads that wait by spinning slow a busy machine down
     if subprocess.run([sys.executable, "-m", subject.trainer], check=False, env=patient).returncode:
         raise Failed(f"training the {subject.model} model failed, as said above.")
 
