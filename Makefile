@@ -25,6 +25,7 @@ serve: setup  ## the web service and its workers until Ctrl-C (PORT=8000)
 	@$(PY) -m workers.launch
 
 test: setup  ## all tests: the fast ones on two processes, then the slow ones
+	@$(PY) -m tests.programs
 	$(PY) -m pytest -q -n 2 --dist loadfile -m "not slow" $(TESTS)
 	$(PY) -m pytest -q -m slow $(TESTS) || test $$? -eq 5
 
@@ -35,7 +36,7 @@ check: setup  ## formatting, lint, types, import directions, templates, migratio
 	.venv/bin/mypy
 	.venv/bin/djade --check $$(git ls-files 'templates/*.html' 'auditor/**/*.html')
 	$(PY) manage.py makemigrations --check --dry-run
-	$(PY) manage.py check
+	PUBLIC_URL=https://auditor.example.org $(PY) manage.py check --deploy --fail-level WARNING
 
 e2e: setup  ## the whole flow with real processes and a browser
 	$(PY) -m pytest -q tests/e2e

@@ -10,6 +10,7 @@ OFFLINE = {
     "collectstatic",
     "makemigrations",
     "compilemessages",
+    "exportopenapi",
     "help",
     "version",
     "--help",

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from auditor.registry.intake import Accepted, Refused, inspect_model
-
-onnx = pytest.importorskip("onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402 - after importorskip
 
 
 def small_onnx(**changes: object) -> onnx.ModelProto:
