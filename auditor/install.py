@@ -37,11 +37,13 @@ def install() -> bool:
         return False
     if not python.exists():
         _step("a virtual environment", [sys.executable, "-m", "venv", str(ENVIRONMENT)], _venv_help())
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     for what, arguments in STEPS:
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+        command = [*pip, *arguments]
         _step(
             what, command, "Check the network and the package index (`pip config list`), then run it again."
         )
+    _compile(python)
     stamp.write_text(wanted)
     return True
 
