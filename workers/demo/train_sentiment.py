@@ -6,7 +6,6 @@ python -m workers.demo.train_sentiment
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -34,8 +33,6 @@ def sentiment_model() -> Path:
 
 
 def _train(table: Path, encoder: Path, folder: Path) -> None:
-    # Threads that wait by spinning take the time of those that work: on busy cores a step cost five times as much.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
     import torch
     import transformers
 
