@@ -76,8 +76,14 @@ def _register_flair_stand_in() -> None:
 
 
 def _import_textattack() -> None:
-    """TextAttack's import downloads NLTK data unless its marker file exists, and changes the environment."""
+    """TextAttack's import downloads NLTK data unless its marker file exists, changes the environment, and
+    silences every logger there is (a dictConfig that disables existing loggers)."""
     before = dict(os.environ)
+    speaking = [
+        one
+        for one in logging.Logger.manager.loggerDict.values()
+        if isinstance(one, logging.Logger) and not one.disabled
+    ]
     with tempfile.TemporaryDirectory() as cache:
         (Path(cache) / "post_install_check_3").touch()
         os.environ["TA_CACHE_DIR"] = cache  # also sets HF_HOME and XDG_CACHE_HOME: hence the restoring below
@@ -86,5 +92,7 @@ def _import_textattack() -> None:
         finally:
             os.environ.clear()
             os.environ.update(before)
+            for logger in speaking:
+                logger.disabled = False
     logging.getLogger("textattack").setLevel(logging.ERROR)
     logging.getLogger("textattack.shared.utils.install").setLevel(logging.ERROR)

@@ -67,6 +67,7 @@ def metrics(out: Path) -> Any:
     return EvaluationResult.model_validate_json((out / "result.json").read_bytes()).metrics
 
 
+@pytest.mark.slow
 def test_run_and_merge_from_a_shell_give_a_valid_result(request_json: dict[str, Any], tmp_path: Path) -> None:
     request = write(tmp_path, request_json)
     shell = [sys.executable, "-m", "evaluations"]
@@ -90,6 +91,7 @@ def test_run_and_merge_from_a_shell_give_a_valid_result(request_json: dict[str, 
     assert len(list((tmp_path / "out").glob("shard-*.parquet"))) == 3
 
 
+@pytest.mark.slow
 def test_merging_loads_no_model_library(request_json: dict[str, Any], tmp_path: Path) -> None:
     request = write(tmp_path, request_json)
     assert run(request, tmp_path / "out") == 0

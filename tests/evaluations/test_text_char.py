@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> ModelRef:
     return make.tiny_bert(tmp_path_factory.mktemp("bert"))
 
 
+@pytest.mark.slow
 def test_our_wrapper_finds_the_same_strings_with_the_same_queries_as_textattacks_own(bert: ModelRef) -> None:
     textattack_setup.prepare(make.RESOURCES)
     from textattack.attack_recipes import DeepWordBugGao2018
@@ -168,3 +171,14 @@ def test_preparing_textattack_leaves_the_environment_as_it_was() -> None:
     before = dict(os.environ)
     textattack_setup.prepare(make.RESOURCES)
     assert dict(os.environ) == before
+
+
+@pytest.mark.slow
+def test_importing_textattack_leaves_other_loggers_speaking() -> None:
+    code = (
+        "import logging, pathlib, os; theirs = logging.getLogger('somebody.else');"
+        "from evaluations.robustness import textattack_setup;"
+        "textattack_setup.prepare(pathlib.Path(os.environ['AUDITOR_RESOURCES'])); print(theirs.disabled)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "False"

@@ -159,6 +159,7 @@ def test_what_is_no_key_is_a_mistake_in_the_command(tmp_path: Path) -> None:
         trusted_fingerprint("abc123")
 
 
+@pytest.mark.slow
 def test_every_offset_of_the_signature_is_refused_when_changed(report: bytes) -> None:
     _, before, after, _ = signature.signed_ranges(report)
     for offset in range(before, after):
@@ -172,6 +173,7 @@ def test_every_offset_of_the_signature_is_refused_when_changed(report: bytes) ->
             broken(data)  # what only a comparison with the ledger's certificate can tell
 
 
+@pytest.mark.slow
 def test_bytes_sampled_over_the_whole_file_are_refused_when_changed(report: bytes) -> None:
     for offset in [*range(0, len(report), 199), *range(len(report) - 60, len(report))]:
         for mask in (1, 0x80):

@@ -20,7 +20,10 @@ import pytest
 from auditor.core import embedded, embedded_places
 from auditor.core.embedded_places import EmbeddedError
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the launcher is for Unix")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="the launcher is for Unix"),
+]
 
 
 @pytest.fixture(scope="module")

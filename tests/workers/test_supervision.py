@@ -23,7 +23,7 @@ from tests.workers.conftest import ROLES, put_model, put_table
 from workers import supervise
 from workers.isolation import sandbox
 
-pytestmark = [pytest.mark.django_db]
+pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 
 
 def first_run(audit: Audit) -> EvaluationRun:
