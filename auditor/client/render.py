@@ -72,7 +72,7 @@ def show(card: dict[str, Any], console: Any) -> None:
         )
         for sentence in (control["plain"], control["reason"]):
             if sentence:
-                console.print(Padding(Text(printable(sentence), style="dim"), (0, 0, 0, 20)))
+                console.print(Padding(Text(printable(sentence), style="dim"), (0, 0, 0, 20), expand=False))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, justify in (("Control", "left"), ("", "left"), ("Value", "right"), ("95 % interval", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich's literal type
