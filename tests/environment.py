@@ -29,6 +29,8 @@ def prepare() -> Path:
 if OWNS_STATE:
     state = prepare()
     os.environ["AUDITOR_TEST_STATE"] = os.environ["AUDITOR_STATE"] = str(state)
+    # two test processes share the cores: numerical libraries that spin in wait for a thread would stop both
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
     os.environ.setdefault("AUDITOR_RESOURCES", str(REPOSITORY / "var" / "resources"))
     for name in ("DATABASE_URL", "BROKER_URL", "SECRET_KEY", "PUBLIC_URL", "PYTHONPATH"):
         os.environ.pop(name, None)
