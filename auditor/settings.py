@@ -182,6 +182,7 @@ elif BROKER_URL.startswith("redis"):
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
     }
+CELERY_BROKER_POOL_LIMIT = 0  # wake-ups are rare: a connection kept for them would only go stale
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "work"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 16

@@ -44,8 +44,6 @@ def start_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[C
 
         yield start
         launch.stop(started)
-    for pool in (celery.producer_pool, celery.pool):  # or these keep the test database from being dropped
-        pool.force_close_all(close_pool=False)
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:
