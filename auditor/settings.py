@@ -191,7 +191,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 
-WORKER_CONCURRENCY = int(read("WORKER_CONCURRENCY") or max(1, (os.cpu_count() or 1) // 2))  # runs at a time
+WORKER_CONCURRENCY = int(read("WORKER_CONCURRENCY") or min(4, os.cpu_count() or 1))  # runs at a time
 LEASE_SECONDS = int(read("LEASE_SECONDS", "30"))
 MAX_ATTEMPTS = 3
 RUN_WALL_SECONDS = int(read("RUN_WALL_SECONDS", "1800"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,8 +44,21 @@ class SkopsClassifier:
         return score_rows(self.estimator.predict_proba, rows, len(self.labels))
 
 
+def _import_skops() -> None:
+    """Imports skops.io without torch, which it would load only to list scikit-learn's packages: two seconds a run."""
+    bridge = "sklearn.externals.array_api_compat.torch"
+    if bridge in sys.modules:
+        return
+    sys.modules[bridge] = None  # type: ignore[assignment]  # Python's own way to say: not importable
+    try:
+        import skops.io  # noqa: F401  # imported for its effect on sys.modules
+    finally:
+        del sys.modules[bridge]
+
+
 def load(folder: Path, ref: ModelRef) -> SkopsClassifier:
     """The estimator in the folder's one .skops file. Raises `model_untrusted` for any other type in it."""
+    _import_skops()
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
