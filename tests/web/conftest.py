@@ -68,3 +68,11 @@ def text_card(team: Team, engineer: User, release_gate: PolicyVersion) -> Report
 def fresh_cache(db: None) -> None:
     """Sign-in rate limits count across tests otherwise."""
     cache.clear()
+
+
+@pytest.fixture
+def meeting_card(team: Team, engineer: User, release_gate: PolicyVersion) -> ReportCard:
+    version = factories.a_version(factories.a_model(team, engineer), "4.0.0")
+    return factories.audited(
+        version, factories.adult_data(team, engineer), [release_gate], factories.passing()
+    )[0]

@@ -87,3 +87,24 @@ def test_a_form_from_elsewhere_decides_nothing(
     assert answer.status_code == 403
     assert "This form is no longer valid" in text_of(answer)
     assert not Review.objects.exists()
+
+
+def test_only_a_card_that_meets_its_policy_is_offered_for_approval(
+    browse: Browse, reviewer: User, failing_card: ReportCard
+) -> None:
+    page = browse(reviewer).get(f"/cards/{failing_card.pk}/")
+    assert 'value="approve"' not in page.content.decode()
+    assert "Only a card that meets its policy can be approved" in text_of(page)
+    answer = decide(browse(reviewer), failing_card, "approve")
+    assert "cannot be approved" in text_of(answer)
+    assert not Review.objects.exists()
+
+
+def test_a_card_that_meets_its_policy_is_approved(
+    browse: Browse, reviewer: User, meeting_card: ReportCard
+) -> None:
+    assert 'value="approve"' in browse(reviewer).get(f"/cards/{meeting_card.pk}/").content.decode()
+    page = text_of(decide(browse(reviewer), meeting_card, "approve"))
+    meeting_card.refresh_from_db()
+    assert meeting_card.status == CardStatus.APPROVED
+    assert "You approved this card." in page

@@ -47,6 +47,7 @@ def _page(
         "run_items": {run["item"] for run in card["runs"]},
         "reviews": list(Review.objects.filter(card=row).select_related("reviewer").order_by("created_at")),
         "may_decide": _may_decide(who, row),
+        "releasable": row.verdict in services.RELEASABLE,
         "own": row.submitter_id == who.user_id,
         "error": error,
         "reason": reason,
