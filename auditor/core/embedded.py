@@ -290,7 +290,7 @@ def _start(record: Record) -> Server:
         if time.monotonic() > deadline or not dying:
             message = f"PostgreSQL did not start (pg_ctl: {(done.stderr or done.stdout).strip()})."
             raise EmbeddedError(f"{message} The end of {server.log}:\n{tail}")
-        time.sleep(0.3)
+        time.sleep(0.3)  # another process is ending; nothing tells when
 
 
 def _run(record: Record, command: list[str]) -> subprocess.CompletedProcess[str]:

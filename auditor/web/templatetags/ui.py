@@ -110,7 +110,7 @@ def limit_bar(control: Mapping[str, Any]) -> SafeString | str:
             "limit": numbers.limit_of(control),
         },
     )
-    return mark_safe(drawn)
+    return mark_safe(drawn)  # interval_svg draws numbers, and quotes its one text, the label
 
 
 @register.filter
