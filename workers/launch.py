@@ -60,6 +60,7 @@ def worker_commands() -> list[list[str]]:
         sys.executable,
         "-m",
         "celery",
+        "--quiet",
         "-A",
         "workers.app",
         "worker",
