@@ -76,7 +76,7 @@ class Calibration:
             "2·ECE − Σ_b (n_b/n)·E|N(gap_b, right_b(1 − right_b)/n_b)|, at least 0; the interval inverts the law of "
             "ECE at its least favourable gaps",
             "Kumar, Liang & Ma 2019, arXiv 1909.10155 (L1 form of their released library)",
-            "Stated confidence and share of right answers differ by about {value}, beyond what chance alone would show.",
+            "Stated confidence and share of right answers differ by about {value}, beyond what chance alone shows.",
         ),
         _ece(
             "ece_adaptive",
