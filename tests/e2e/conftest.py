@@ -21,7 +21,8 @@ from tests.conftest import PASSWORD
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="module")  # not longer: while Playwright's event loop runs, no test after it could start one
+# Not for the whole session: while Playwright's event loop runs, no test after it could start one of its own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt-get install --no-install-recommends chromium")
