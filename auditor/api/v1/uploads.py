@@ -88,6 +88,7 @@ def send(
     request: Caller,
     upload_id: str,
     path: str,
+    # ninja types Header as a generic class, and calls it as a function
     upload_offset: Annotated[int, Field(ge=0)] = Header(..., alias="Upload-Offset"),  # type: ignore[type-arg]
 ) -> HttpResponse:
     """The body is streamed to disk. `Upload-Offset` in the answer says how many bytes the file now has."""

@@ -49,6 +49,7 @@ def check(file: BinaryIO, size: int) -> None:
                         _check_types(parse(content.read(), "The skops schema"))
                     else:
                         _check_array(content, member)
+    # zipfile raises NotImplementedError on a compression it lacks and RuntimeError on an encrypted member
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         raise _fault(f"it cannot be read ({str(error)[:100]})") from error
 
