@@ -8,7 +8,7 @@ os.environ.update(
     HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false"
 )
 
-from evaluations.run import main
+from evaluations.runner import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,15 +1,17 @@
-"""What a run gives to an evaluation: seeds, progress, cancellation, folders, shared predictions."""
+"""What a run gives to an evaluation: seeds, progress, cancellation, folders, answers given before."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
+from evaluations.engine.score_store import ScoreStore, key_of
 from evaluations.spec import (
     Chart,
     Coverage,
@@ -17,17 +19,19 @@ from evaluations.spec import (
     EvaluationError,
     EvaluationResult,
     Example,
+    GenerationSettings,
     Metric,
     Params,
     Progress,
     RunRequest,
+    ShardState,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Model, Scores
+    from evaluations.models.protocol import Classifier, Generation, Generator, Model, Scores
 
 
 def _silent(progress: Progress) -> None:
@@ -48,7 +52,8 @@ class Context:
     is_cancelled: Callable[[], bool] = _never
     offset: int = 0  # rows done by earlier shards
     total: int = 0  # rows of the whole run; 0 = only this call's own
-    _known: dict[int, Scores] = field(default_factory=dict, repr=False)
+    store: ScoreStore = field(default_factory=ScoreStore, repr=False)
+    parent_states: Sequence[ShardState] = ()  # at merge: the same shards as the parent version answered them
 
     @property
     def seed(self) -> int:
@@ -81,25 +86,76 @@ class Context:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / name
 
-    def predictions(self, model: Model, data: Dataset, rows: NDArray[np.int64]) -> Scores:
-        """Class probabilities of `rows`: scored once in this process, then reused by every evaluation.
-
-        Returns Scores in the order of `rows`; shape (len(rows), K).
+    def answers(
+        self,
+        model: Model,
+        kind: str,
+        ids: NDArray[np.str_],
+        ask: Callable[[NDArray[np.int64]], pa.Table],
+        message: str = "asking the model",
+        **settings: object,
+    ) -> pa.Table:
+        """A row of answers per id, in order. What this model was asked before, in whichever evaluation, is not
+        asked again. `kind` and `settings` say what is asked; `ask` maps positions in `ids` to a table.
         """
-        from evaluations.models.protocol import Scores
 
-        known = self._known.get(id(model))
-        if known is None or len(known.errors) != data.rows:
-            known = Scores.blank(data.rows, len(model.labels))
-            self._known[id(model)] = known
-        missing = rows[~known.seen[rows]]
-        step = 2048
-        for start in range(0, len(missing), step):
+        def before_chunk(done: int) -> None:
             self.stop_if_cancelled()
-            some = missing[start : start + step]
-            known.put(some, model.predict_proba(data.inputs(some, model.columns)))
-            self.progress(len(rows) - len(missing) + min(start + step, len(missing)), len(rows), "scoring")
-        return known.take(rows)
+            self.progress(done, len(ids), message)
+
+        found = self.store.answers(
+            key_of(self.request, model, kind, **settings), ids, ask, before_chunk=before_chunk
+        )
+        self.progress(len(ids), len(ids), message)
+        return found
+
+    def predictions(self, model: Classifier, data: Dataset, rows: NDArray[np.int64]) -> Scores:
+        """Class probabilities of `rows`, shape (len(rows), K), in the order of `rows`."""
+        from evaluations.models.protocol import Scores
+        from evaluations.scoring import probs_column, read_probs
+
+        def ask(positions: NDArray[np.int64]) -> pa.Table:
+            scores = model.predict_proba(data.inputs(rows[positions], model.columns))
+            return pa.table({"probs": probs_column(scores.probs, scores.errors)})
+
+        table = self.answers(model, "probs", data.ids[rows], ask, "scoring")
+        probs, errors = read_probs(table.column("probs"), len(model.labels))
+        return Scores(probs, errors, np.ones(len(rows), bool))
+
+    def generations(
+        self,
+        model: Generator,
+        ids: NDArray[np.str_],
+        prompts: Sequence[str],
+        settings: GenerationSettings,
+        sample: int = 0,
+    ) -> list[Generation]:
+        """One text per prompt. `sample` numbers repeated draws of the same prompt; ids name the prompts."""
+        from evaluations.models.protocol import Generation
+
+        def ask(positions: NDArray[np.int64]) -> pa.Table:
+            seeds = [derive_seed(self.seed, f"{ids[i]}:sample:{sample}") % 2**63 for i in positions]
+            made = model.generate([prompts[i] for i in positions], settings, seeds)
+            given = [None if g.status == "error" else g for g in made]
+            return pa.table(
+                {
+                    "text": pa.array([g and g.text for g in given], pa.string()),
+                    "status": pa.array([g and g.status for g in given], pa.string()),
+                    "reason": pa.array([g and g.reason for g in given], pa.string()),
+                    "cut": pa.array([g and g.cut for g in given], pa.bool_()),
+                }
+            )
+
+        asked = hashlib.sha256("\0".join(prompts).encode("utf-8", "surrogatepass")).hexdigest()
+        table = self.answers(
+            model, "text", ids, ask, "generating", prompts=asked, sample=sample, **settings.model_dump()
+        )
+        return [
+            Generation(row["text"], row["status"], row["reason"], cut=row["cut"])
+            if row["status"] is not None
+            else Generation("", "error", "The model gave no answer.")
+            for row in table.to_pylist()
+        ]
 
     def result(
         self,

@@ -10,8 +10,8 @@ from pathlib import Path
 from evaluations import shardfiles
 from evaluations.context import Context
 from evaluations.data import dataset
-from evaluations.run import check_before_data, checked_plan, resolve
-from evaluations.spec import Cost, EvaluationResult, RunRequest
+from evaluations.runner import check_before_data, checked_plan, resolve
+from evaluations.spec import Cost, EvaluationError, EvaluationResult, RunRequest
 
 LIBRARIES = (
     "numpy",
@@ -29,15 +29,28 @@ LIBRARIES = (
 )
 
 
-def merge_request(request: RunRequest, shards: Path, out: Path) -> EvaluationResult:
-    """Reads and checks every shard of the plan, computes the metrics, writes OUT/result.json."""
+def merge_request(
+    request: RunRequest, shards: Path, out: Path, parent_shards: Path | None = None
+) -> EvaluationResult:
+    """Reads and checks every shard of the plan, computes the metrics, writes OUT/result.json.
+
+    An evaluation that compares with the parent version also needs `parent_shards`: what the same
+    request gave for the parent.
+    """
     evaluation, params = resolve(request)
     check_before_data(evaluation, request)
     data = dataset.read(request.data, request.model.modality)
-    read = [
-        shardfiles.read(shards, shard, request) for shard in checked_plan(evaluation, params, data).shards
-    ]
-    result = evaluation.merge([state for state, _ in read], data, params, Context(request, out))
+    plan = checked_plan(evaluation, params, data).shards
+    read = [shardfiles.read(shards, shard, request) for shard in plan]
+    ctx = Context(request, out)
+    if evaluation.requires.parent:
+        asked = for_parent(request)
+        if parent_shards is None:
+            raise EvaluationError(
+                "no_parent_shards", f"{evaluation.name} needs the parent's shards: --parent-shards."
+            )
+        ctx.parent_states = [shardfiles.read(parent_shards, shard, asked)[0] for shard in plan]
+    result = evaluation.merge([state for state, _ in read], data, params, ctx)
     devices = sorted({meta.device for _, meta in read})
     result = result.model_copy(
         update={
@@ -48,6 +61,17 @@ def merge_request(request: RunRequest, shards: Path, out: Path) -> EvaluationRes
     result = EvaluationResult.model_validate(result.model_dump(by_alias=True))  # model_copy checks nothing
     shardfiles.write_whole(out / "result.json", result.model_dump_json(by_alias=True).encode())
     return result
+
+
+def for_parent(request: RunRequest) -> RunRequest:
+    """The same request for the parent version: what a comparison runs too. Raises `no_parent` where there is none."""
+    if request.model.parent is None:
+        raise EvaluationError(
+            "no_parent",
+            f"{request.evaluation} compares a version with its parent, and this one names none. Push it with --parent.",
+            skipped=True,
+        )
+    return request.model_copy(update={"model": request.model.parent, "scores": ""})
 
 
 def environment() -> dict[str, str]:

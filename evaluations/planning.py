@@ -1,8 +1,8 @@
-"""What every plan shares: cutting rows into shards."""
+"""What every plan shares: cutting rows into shards, one clean pass over them."""
 
 from __future__ import annotations
 
-from evaluations.spec import Shard
+from evaluations.spec import Plan, Shard
 
 SHARD_ROWS = 8192  # one pass of a few seconds; what is lost when a run is killed
 
@@ -11,3 +11,14 @@ def shards(rows: int, size: int = SHARD_ROWS) -> tuple[Shard, ...]:
     """Consecutive shards of at most `size` rows."""
     starts = range(0, rows, size)
     return tuple(Shard(i, start, min(start + size, rows)) for i, start in enumerate(starts))
+
+
+def one_pass(rows: int) -> Plan:
+    """Every row is scored once; the smallest detectable effect is that of a proportion near ½."""
+    from evaluations.stats import smallest_detectable_effect
+
+    return Plan(
+        shards=shards(rows),
+        expected_queries=rows,
+        smallest_detectable_effect=smallest_detectable_effect(rows),
+    )

@@ -1,4 +1,4 @@
-"""Records of one clean scoring pass, and their reading back against the truth. Shared by evaluations."""
+"""One clean scoring pass of a classifier: its records, and their reading back against the truth."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pyarrow as pa
 
-from evaluations.spec import Coverage, EvaluationError, Metric, MetricStatus, Shard, ShardState
+from evaluations import records
+from evaluations.records import all_rows, not_estimable
+from evaluations.spec import Coverage, EvaluationError, ShardState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Model, Scores
+    from evaluations.models.protocol import Classifier
+
+__all__ = ["LABELS", "Scored", "all_rows", "collect", "not_estimable", "score_shard", "too_many_errors"]
 
 LABELS = b"labels"  # key of the schema metadata: class names in output order, as JSON
 
@@ -68,80 +72,40 @@ class Scored:
         return Coverage(attempted=self.n, scored=self.n - failed, failed=failed)
 
 
-def score_shard(model: Model, data: Dataset, ctx: Context, rows: NDArray[np.int64]) -> ShardState:
+def score_shard(model: Classifier, data: Dataset, ctx: Context, rows: NDArray[np.int64]) -> ShardState:
     """Scores `rows` and hands over answers only: ids, probabilities, errors. Never the truth."""
     data.class_indices(model.labels)  # refuse a label mismatch before the work, not after it
     scores = ctx.predictions(model, data, rows)
-    return ShardState(records_of(data, rows, scores, model.labels), {"errors": int(scores.errors.sum())})
+    table = records.table_of(data, rows, {"probs": probs_column(scores.probs, scores.errors)})
+    return ShardState(with_labels(table, model.labels), {"errors": int(scores.errors.sum())})
 
 
-def records_of(data: Dataset, rows: NDArray[np.int64], scores: Scores, labels: Sequence[str]) -> pa.Table:
-    return pa.table(
-        {
-            "example_id": pa.array(data.ids[rows].tolist(), pa.string()),
-            "probs": probs_column(scores.probs, scores.errors),
-        }
-    ).replace_schema_metadata({LABELS: json.dumps(list(labels)).encode()})
+def with_labels(table: pa.Table, labels: Sequence[str]) -> pa.Table:
+    """The table with the class names, in output order, in its metadata."""
+    return table.replace_schema_metadata({LABELS: json.dumps(list(labels)).encode()})
 
 
 def probs_column(probs: NDArray[np.float64], errors: NDArray[np.bool_]) -> pa.Array:
-    return pa.array(
-        [None if e else p for p, e in zip(probs.tolist(), errors, strict=True)], pa.list_(pa.float64())
-    )
-
-
-def all_rows(data: Dataset, shard: Shard) -> NDArray[np.int64]:
-    return np.arange(shard.start, min(shard.stop, data.rows), dtype=np.int64)
+    """(n, K) probabilities as a list column, null where `errors`."""
+    n, classes = probs.shape
+    offsets = pa.array(np.arange(n + 1, dtype=np.int32) * classes)
+    values = pa.array(np.ascontiguousarray(probs, dtype=np.float64).ravel())
+    return pa.ListArray.from_arrays(offsets, values, mask=pa.array(errors))
 
 
 def collect(states: Sequence[ShardState], data: Dataset, ctx: Context) -> Scored:
     """The records of all rows of the data set, checked. Raises `bad_records` for what no honest run writes."""
-    table, labels = join(states, {"probs": pa.list_(pa.float64())}, data, np.arange(data.rows), ctx)
-    order = np.argsort(data.ids, kind="stable")
+    every: NDArray[np.int64] = np.arange(data.rows)
+    table = records.join(states, {"probs": pa.list_(pa.float64())}, data, every)
+    labels = labels_of(states, ctx)
+    order = records.rows_by_id(data, every)
     probs, errors = read_probs(table.column("probs"), len(labels))
     return Scored(labels, order, data.class_indices(labels)[order], probs, errors)
 
 
-def join(
-    states: Sequence[ShardState],
-    columns: dict[str, pa.DataType],
-    data: Dataset,
-    rows: NDArray[np.int64],
-    ctx: Context,
-) -> tuple[pa.Table, tuple[str, ...]]:
-    """All records in one table, ascending by example id: exactly one per row of `rows`. Also the class names."""
-    schema = pa.schema({"example_id": pa.string(), **columns})
-    metadata = {(s.records.schema.metadata or {}).get(LABELS, b"[]") for s in states}
-    for state in states:
-        if not state.records.schema.equals(schema):
-            raise EvaluationError(
-                "bad_records",
-                f"A shard has the columns {state.records.schema.names}, not {schema.names}. Run it again.",
-            )
-    labels = _labels(metadata, ctx)
-    table = (
-        pa.concat_tables([s.records.replace_schema_metadata(None) for s in states])
-        if states
-        else schema.empty_table()
-    )
-    ids = np.array(table.column("example_id").to_pylist(), dtype=object)
-    expected = np.sort(data.ids[rows])
-    order = np.argsort(ids.astype(str), kind="stable")
-    if (
-        len(ids) != len(expected)
-        or any(i is None for i in ids)
-        or not np.array_equal(ids[order].astype(str), expected)
-    ):
-        raise EvaluationError(
-            "bad_records",
-            f"The records do not cover the examples one for one ({len(ids)} records, {len(expected)} examples). "
-            "Run the evaluation again.",
-        )
-    return table.take(order), labels
-
-
-def _labels(metadata: set[bytes], ctx: Context) -> tuple[str, ...]:
+def labels_of(states: Sequence[ShardState], ctx: Context) -> tuple[str, ...]:
     """The class names that the shards agree on, and that the request names where it names any."""
+    metadata = {(s.records.schema.metadata or {}).get(LABELS, b"[]") for s in states}
     try:
         (only,) = metadata
         labels = tuple(str(label) for label in json.loads(only))
@@ -160,34 +124,20 @@ def _labels(metadata: set[bytes], ctx: Context) -> tuple[str, ...]:
 
 def read_probs(column: pa.ChunkedArray, classes: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(n, K) probabilities and the error mask of a list column. A row that is no distribution is refused."""
-    values = column.to_pylist()
-    errors = np.array([v is None for v in values], dtype=bool)
-    blank = [np.nan] * classes
-    try:
-        probs = np.array([blank if v is None else v for v in values], dtype=np.float64).reshape(
-            len(values), classes
-        )
-    except (ValueError, TypeError) as error:
-        raise EvaluationError(
-            "bad_records", "A record has the wrong number of probabilities. Run it again."
-        ) from error
-    kept = probs[~errors]
+    values = column.combine_chunks()
+    errors = np.asarray(values.is_null())
+    lengths = np.asarray(values.value_lengths().fill_null(classes))
+    flat = values.flatten()  # of the rows that are not null
+    if flat.null_count or (lengths != classes).any() or len(flat) != classes * int((~errors).sum()):
+        raise EvaluationError("bad_records", "A record has the wrong number of probabilities. Run it again.")
+    probs = np.full((len(values), classes), np.nan)
+    kept = flat.to_numpy().reshape(-1, classes)
     if not (np.isfinite(kept).all() and (kept >= 0).all() and (np.abs(kept.sum(axis=1) - 1) <= 1e-2).all()):
         raise EvaluationError("bad_records", "A record holds values that are no probabilities. Run it again.")
+    probs[~errors] = kept
     return probs, errors
 
 
 def too_many_errors(scored: Scored, limit: float) -> str:
     """Why nothing can be estimated, or "" where the share of errors is within the limit."""
-    if scored.error_rate > limit:
-        return (
-            f"The model gave no answer for {int(scored.errors.sum())} of {scored.n} examples, more than the "
-            f"{limit:.0%} that the parameters allow."
-        )
-    if scored.errors.all():
-        return "The model gave no answer to any example."
-    return ""
-
-
-def not_estimable(name: str, n: int, reason: str, slice: str = "all") -> Metric:
-    return Metric(name=name, value=None, n=n, slice=slice, status=MetricStatus.NOT_ESTIMABLE, reason=reason)
+    return records.too_many_errors(int(scored.errors.sum()), scored.n, limit)

@@ -34,8 +34,13 @@ class ShardFile(Frozen):
 
 def request_key(request: RunRequest) -> str:
     """Digest of what decides the numbers: not the run's id, nor where things lie, nor its limits."""
-    deciding = request.model_dump(mode="json", by_alias=True, exclude={"run_id", "resources", "limits"})
-    deciding["model"].pop("path")
+    deciding = request.model_dump(
+        mode="json", by_alias=True, exclude={"run_id", "resources", "scores", "limits"}
+    )
+    model = deciding["model"]
+    while model is not None:
+        model.pop("path")
+        model = model["parent"]
     deciding["data"].pop("path")
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 

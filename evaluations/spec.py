@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # heavy libraries appear in annotations only
 
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Model
 
 
 class EvaluationError(Exception):
@@ -45,7 +44,15 @@ class Modality(StrEnum):
     """What kind of model it is: decides the adapter, and which evaluations apply."""
 
     TEXT_CLASSIFIER = "text_classifier"
-    TABULAR = "tabular"
+    TOKEN_CLASSIFIER = "token_classifier"
+    MASKED_LM = "masked_lm"
+    CAUSAL_LM = "causal_lm"
+    SEQ2SEQ = "seq2seq"  # translation, summarisation
+    EXTRACTIVE_QA = "extractive_qa"
+    IMAGE_CLASSIFIER = "image_classifier"
+    TABULAR = "tabular"  # classification
+    TABULAR_REGRESSION = "tabular_regression"
+    RECOMMENDER = "recommender"
 
 
 class ModelFormat(StrEnum):
@@ -54,6 +61,9 @@ class ModelFormat(StrEnum):
     SAFETENSORS = "safetensors"  # a Hugging Face folder
     ONNX = "onnx"
     SKOPS = "skops"
+    XGBOOST = "xgboost"  # the JSON that Booster.save_model writes
+    LIGHTGBM = "lightgbm"  # the JSON that Booster.dump_model writes, or its text
+    ENDPOINT = "endpoint"  # endpoint.json: where a model is served and how it is asked, without secrets
 
 
 class Role(StrEnum):
@@ -62,6 +72,12 @@ class Role(StrEnum):
     INPUT = "input"  # fed to the model
     TARGET = "target"  # the true label
     SENSITIVE = "sensitive"  # defines the groups that fairness is measured over
+    CONTEXT = "context"  # the passage that a question or a generation is about
+    CHOICES = "choices"  # the list of answers to choose from
+    CLUSTER = "cluster"  # examples with the same value are not independent: one passage, one person
+    SPLIT = "split"  # train, calibration, test or ood
+    USER = "user"
+    ITEM = "item"
     ID = "id"  # identifies the example
     IGNORE = "ignore"
 
@@ -79,6 +95,16 @@ class Access(Flag):
     LOGPROBS = auto()
 
 
+class GenerationSettings(Frozen):
+    """How text is generated. Temperature 0 is greedy: the same prompt gives the same text."""
+
+    max_new_tokens: int = Field(default=128, ge=1, le=8192)
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    stop: tuple[str, ...] = ()  # generation ends before the first of these
+    system: str = ""  # system message, where the model has such a thing
+
+
 class ModelRef(Frozen):
     """Where a model is and what it claims to be. `path` is a folder."""
 
@@ -88,16 +114,22 @@ class ModelRef(Frozen):
     format: ModelFormat
     labels: tuple[str, ...] = ()  # class names in the order of the output columns; () = ask the model
     languages: tuple[str, ...] = ()
+    parent: ModelRef | None = None  # the version that this one is compared with
 
 
 class DataRef(Frozen):
-    """Where a data set is and what its columns mean. `path` is one parquet, csv or jsonl file."""
+    """Where a data set is and what its columns mean.
+
+    `path` is one parquet, csv or jsonl file; a folder that `datasets` saved; or a folder of
+    images with one folder per class, or with metadata.csv or metadata.jsonl.
+    """
 
     path: str
     digest: str
-    format: Literal["parquet", "csv", "jsonl"]
+    format: Literal["parquet", "csv", "jsonl", "huggingface", "images"]
     roles: dict[str, Role]
     favourable_label: str | None = None
+    languages: tuple[str, ...] = ()
 
     def columns(self, role: Role) -> list[str]:
         return [column for column, r in self.roles.items() if r is role]
@@ -142,7 +174,10 @@ class MetricSpec(Frozen):
 
     name: str
     title: str
-    unit: Literal["proportion", "ratio", "difference", "probability", "nats", "count", "score", "bits"]
+    unit: Literal[
+        "proportion", "ratio", "difference", "probability", "nats", "count", "score", "bits",
+        "seconds", "bytes", "joules", "grams", "per_second",
+    ]  # fmt: skip
     direction: Direction
     formula: str
     reference: str
@@ -275,6 +310,7 @@ class RunRequest(Frozen):
     data: DataRef
     seed: int
     resources: str = ""  # folder of lexical resources
+    scores: str = ""  # folder of answers that the same model gave in earlier runs, to be read
     limits: Limits = Limits()
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
@@ -304,6 +340,7 @@ class Requirements(Frozen):
     roles: tuple[Role, ...] = (Role.INPUT, Role.TARGET)
     languages: tuple[str, ...] = ()  # () = any
     min_examples: int = 1
+    parent: bool = False  # needs a parent version to compare with
 
 
 @dataclass(frozen=True)
@@ -321,6 +358,7 @@ class Plan:
 
     shards: tuple[Shard, ...]
     expected_queries: int
+    expected_output_tokens: int = 0  # generated, at most; what is read is estimated from the data
     smallest_detectable_effect: float | None = None
     refusals: tuple[str, ...] = ()
 
@@ -342,6 +380,18 @@ class Params(Frozen):
     """Base of every evaluation's parameters."""
 
 
+class ScoredParams(Params):
+    """Parameters of an evaluation that holds answers against the truth."""
+
+    max_error_rate: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        title="Largest share of errors",
+        description="Above this share of examples without an answer, nothing is estimated.",
+    )
+
+
 class Evaluation(Protocol):
     """One evaluation. A module `evaluations/AREA/NAME.py` defines one class and `EVALUATION = Class()`."""
 
@@ -356,8 +406,8 @@ class Evaluation(Protocol):
 
     def plan(self, data_rows: int, params: Any) -> Plan: ...
     def run_shard(
-        self, model: Model, data: Dataset, params: Any, ctx: Context, shard: Shard
-    ) -> ShardState: ...
+        self, model: Any, data: Dataset, params: Any, ctx: Context, shard: Shard
+    ) -> ShardState: ...  # model: the protocol of its kind, evaluations/models/protocol.py
     def merge(
         self, states: Sequence[ShardState], data: Dataset, params: Any, ctx: Context
     ) -> EvaluationResult: ...

@@ -1,66 +1,131 @@
-"""Reads one data set file with its column roles. The file is hostile until read."""
+"""A data set beside the roles of its columns: what the model is fed, and the truth it is held against."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
+from evaluations.data import columns, reading
+from evaluations.data.columns import label_text, names_of
 from evaluations.spec import DataRef, EvaluationError, Modality, Role
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+__all__ = ["MISSING_GROUP", "Dataset", "label_text", "read"]
+
 MISSING_GROUP = "(missing)"
-MAX_ID = 200  # characters
+TEXT = (
+    Modality.TEXT_CLASSIFIER,
+    Modality.MASKED_LM,
+    Modality.CAUSAL_LM,
+    Modality.SEQ2SEQ,
+    Modality.EXTRACTIVE_QA,
+)  # one input column of texts
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows with an id and a label each. `table` holds every column that has a role in use."""
+    """Rows with an id each. `table` holds every column that has a role in use; what has none is not read."""
 
     ref: DataRef
     modality: Modality
     ids: NDArray[np.str_]
-    truth: NDArray[np.str_]
     table: pa.Table
 
     @property
     def rows(self) -> int:
         return len(self.ids)
 
-    def inputs(self, rows: NDArray[np.int64], columns: tuple[str, ...] | None) -> list[str] | pd.DataFrame:
-        """What the model is fed: texts, or a frame of the `columns` it names (None: all input columns)."""
+    # --- what the model is fed ------------------------------------------------------------------
+
+    def inputs(self, rows: NDArray[np.int64], wanted: tuple[str, ...] | None) -> Any:
+        """What the model is fed: texts, lists of words, images as bytes, or a frame of the columns `wanted`.
+
+        None means all input columns. A frame may hold sensitive columns that the model names, never the target.
+        """
+        if self.modality in TEXT:
+            return [self.texts[i] for i in rows]
+        if self.modality is Modality.TOKEN_CLASSIFIER:
+            return [self.words[i] for i in rows]
+        if self.modality is Modality.IMAGE_CLASSIFIER:
+            return self.images(rows)
+        return self.frame(rows, wanted)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The one input column, as text: prompts, questions, sentences."""
+        return columns.texts(self.table, self._one(Role.INPUT), self.ids)
+
+    @cached_property
+    def words(self) -> list[tuple[str, ...]]:
+        """The one input column, as lists of words."""
+        return columns.lists(self.table, self._one(Role.INPUT), self.ids)
+
+    @cached_property
+    def contexts(self) -> list[str] | None:
+        """The passages, or None where no column has that role."""
+        held = self.ref.columns(Role.CONTEXT)
+        return columns.texts(self.table, held[0], self.ids) if held else None
+
+    @cached_property
+    def choices(self) -> list[tuple[str, ...]]:
+        """The answers to choose from, per row."""
+        return columns.lists(self.table, self._one(Role.CHOICES), self.ids)
+
+    def images(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """Encoded image files (PNG, JPEG, …) of `rows`."""
+        column = self.table.column(self._one(Role.INPUT)).take(rows)
+        if pa.types.is_struct(column.type):
+            return [bytes((value or {}).get("bytes") or b"") for value in column.to_pylist()]
+        if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+            raise EvaluationError(
+                "image_expected",
+                f"Column {self._one(Role.INPUT)!r} holds {column.type}, but this model reads images as bytes. "
+                "Pack the folder: python -m evaluations.data.pack FOLDER data.parquet.",
+            )
+        return [bytes(value or b"") for value in column.to_pylist()]
+
+    def frame(self, rows: NDArray[np.int64], wanted: tuple[str, ...] | None) -> pd.DataFrame:
+        """The rows as a frame of the columns that the model names (None: all input columns)."""
         offered = self.ref.columns(Role.INPUT)
-        if self.modality is Modality.TEXT_CLASSIFIER:
-            return [str(text) for text in self.table.column(offered[0]).take(rows).to_pylist()]
-        if columns is None:
-            columns = tuple(offered)
+        if wanted is None:
+            wanted = tuple(offered)
         # A model may have been trained on a sensitive column; it never sees target, id or ignored ones.
         usable = {*offered, *self.ref.columns(Role.SENSITIVE)}
-        absent = [column for column in columns if column not in usable]
+        absent = [column for column in wanted if column not in usable]
         if absent:
             raise EvaluationError(
                 "model_columns",
-                f"The model needs the columns {_list(absent)}, which are not input columns of the data set "
-                f"(input columns: {_list(offered)}). Give them the role 'input', or choose the right data set.",
+                f"The model needs the columns {names_of(absent)}, which are not input columns of the data set "
+                f"(input columns: {names_of(offered)}). Give them the role 'input', or choose the right data set.",
             )
-        return self.table.select(list(columns)).take(rows).to_pandas()
+        return self.table.select(list(wanted)).take(rows).to_pandas()
 
-    def groups(self, column: str) -> NDArray[np.str_]:
-        """The group of each row in a sensitive column; missing values are a group of their own."""
-        return np.array(
-            [MISSING_GROUP if g is None else g for g in map(_text_of, self.table.column(column).to_pylist())]
-        )
+    # --- what its answers are held against -------------------------------------------------------
+
+    @cached_property
+    def truth(self) -> NDArray[np.str_]:
+        """The true label of each row, as text."""
+        self._one(Role.TARGET)
+        return columns.labels(self.table, self.ref, self.ids)
+
+    @cached_property
+    def numeric_truth(self) -> NDArray[np.float64]:
+        """The true value of each row, for regression and relevance."""
+        self._one(Role.TARGET)
+        return columns.numbers(self.table, self.ref, self.ids)
+
+    @cached_property
+    def references(self) -> list[tuple[str, ...]]:
+        """The accepted answers of each row, at least one; for tagging the tags of its words."""
+        return columns.lists(self.table, self._one(Role.TARGET), self.ids)
 
     def class_indices(self, labels: Sequence[str]) -> NDArray[np.int64]:
         """Row labels as indices into the model's `labels`. Raises `labels_unmatched`, naming both sets."""
@@ -69,16 +134,48 @@ class Dataset:
         if unknown:
             raise EvaluationError(
                 "labels_unmatched",
-                f"The data set has the labels {_list(sorted(set(self.truth.tolist())))}, the model has "
-                f"{_list(labels)}: {_list(unknown)} cannot be matched. Register the model with its class names "
+                f"The data set has the labels {names_of(sorted(set(self.truth.tolist())))}, the model has "
+                f"{names_of(labels)}: {names_of(unknown)} cannot be matched. Register the model with its class names "
                 "in output order, or correct the label column.",
             )
         return np.array([index[t] for t in self.truth], dtype=np.int64)
 
+    # --- how rows belong together -----------------------------------------------------------------
+
+    def groups(self, column: str) -> NDArray[np.str_]:
+        """The group of each row in a column; missing values are a group of their own."""
+        values = self.table.column(column).to_pylist()
+        return np.array(
+            [MISSING_GROUP if g is None else g for g in map(columns.text_of, values)], dtype=np.str_
+        )
+
+    @cached_property
+    def clusters(self) -> NDArray[np.str_] | None:
+        """Which cluster each row belongs to, or None where rows are independent."""
+        held = self.ref.columns(Role.CLUSTER)
+        return self.groups(held[0]) if held else None
+
+    @cached_property
+    def split(self) -> NDArray[np.str_] | None:
+        """The split of each row (train, calibration, test, ood), or None where none is declared."""
+        held = self.ref.columns(Role.SPLIT)
+        return self.groups(held[0]) if held else None
+
+    def _one(self, role: Role) -> str:
+        """The one column with `role`. Raises EvaluationError where there is none, or several."""
+        held = self.ref.columns(role)
+        if len(held) != 1:
+            code = f"{role}_missing" if not held else f"{role}_many"
+            raise EvaluationError(
+                "text_columns" if role is Role.INPUT and held else code,
+                f"Exactly one column must have the role {role.value!r}; found {names_of(held)}. Correct the roles.",
+            )
+        return held[0]
+
 
 def read(ref: DataRef, modality: Modality) -> Dataset:
     """The data set at `ref`. Raises EvaluationError that says which column or row to mend."""
-    table = _read_table(ref, modality)
+    table = reading.read_table(ref, modality)
     missing = [
         column
         for column, role in ref.roles.items()
@@ -87,179 +184,32 @@ def read(ref: DataRef, modality: Modality) -> Dataset:
     if missing:
         raise EvaluationError(
             "column_missing",
-            f"The data set has no column {_list(missing)}. Its columns are {_list(table.column_names)}. "
+            f"The data set has no column {names_of(missing)}. Its columns are {names_of(table.column_names)}. "
             "Correct the column roles.",
         )
     _check_roles(ref)
     if table.num_rows == 0:
         raise EvaluationError("data_empty", "The data set has no rows. Register one with at least one row.")
-    table = _plain_columns(table)
-    ids = _ids(table, ref)
-    if modality is Modality.TEXT_CLASSIFIER:
-        _check_text(table, ref, ids)
-    return Dataset(ref=ref, modality=modality, ids=ids, truth=_truth(table, ref, ids), table=table)
-
-
-def label_text(value: Any) -> str | None:
-    """A label as text, so that 1, 1.0 and "1" are one label. None where it is missing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _text_of(value: Any) -> str | None:
-    return label_text(value) or None  # an empty cell is a missing one
-
-
-def _list(names: Iterable[Any], limit: int = 12) -> str:
-    """Names for a message: quoted, each shortened, at most `limit`."""
-    names = [repr(str(n)[:60]) for n in names]
-    return (
-        ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "") or "none"
-    )
+    table = columns.plain(table)
+    data = Dataset(ref=ref, modality=modality, ids=columns.ids(table, ref), table=table)
+    if modality in TEXT:
+        _ = data.texts  # refuse what is not text before a model is loaded
+    elif modality is Modality.TOKEN_CLASSIFIER:
+        _ = data.words
+    elif modality is Modality.TABULAR and ref.columns(Role.TARGET):
+        _ = data.truth
+    return data
 
 
 def _check_roles(ref: DataRef) -> None:
-    targets, inputs = ref.columns(Role.TARGET), ref.columns(Role.INPUT)
-    if len(targets) != 1:
+    if len(ref.columns(Role.TARGET)) > 1:
         raise EvaluationError(
-            "target_missing" if not targets else "target_many",
-            f"Exactly one column must have the role 'target' (the true label); found {_list(targets)}.",
+            "target_many",
+            f"Exactly one column must have the role 'target' (the true label); found "
+            f"{names_of(ref.columns(Role.TARGET))}.",
         )
-    if not inputs:
+    for role in (Role.ID, Role.CONTEXT, Role.CHOICES, Role.CLUSTER, Role.SPLIT, Role.USER, Role.ITEM):
+        if len(ref.columns(role)) > 1:
+            raise EvaluationError(f"{role}_many", f"At most one column may have the role {role.value!r}.")
+    if not ref.columns(Role.INPUT) and not ref.columns(Role.USER):
         raise EvaluationError("input_missing", "No column has the role 'input'. Mark what the model is fed.")
-    if len(ref.columns(Role.ID)) > 1:
-        raise EvaluationError("id_many", "At most one column may have the role 'id'.")
-
-
-def _read_table(ref: DataRef, modality: Modality) -> pa.Table:
-    path = Path(ref.path)
-    if not path.is_file():
-        raise EvaluationError(
-            "data_missing", f"The data set file {path.name!r} is not there. Upload it again."
-        )
-    if path.stat().st_size == 0:
-        raise EvaluationError("data_empty", "The data set file is empty. Register one with at least one row.")
-    wanted = [column for column, role in ref.roles.items() if role is not Role.IGNORE]
-    try:
-        if ref.format == "parquet":
-            names = pa.parquet.read_schema(path).names
-            table = pa.parquet.read_table(path, columns=[c for c in names if c in wanted] or None)
-        elif ref.format == "csv":
-            table = _read_csv(path, ref, modality)
-        else:
-            table = _read_jsonl(path)
-        table.validate(full=True)
-    except (pa.ArrowException, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise EvaluationError(
-            "data_unreadable",
-            f"The data set could not be read as {ref.format}: {str(error)[:300]}. Save it again in UTF-8.",
-        ) from error
-    if len(set(table.column_names)) != len(table.column_names):
-        raise EvaluationError("column_duplicate", "Two columns have the same name. Rename one.")
-    return table
-
-
-def _read_csv(path: Path, ref: DataRef, modality: Modality) -> pa.Table:
-    exact = {
-        column: pa.string() for column in [*ref.columns(Role.ID), *ref.columns(Role.TARGET)]
-    }  # "007" stays "007"
-    tabular = modality is Modality.TABULAR  # in a text column the word NA is a word
-    return pa.csv.read_csv(
-        path,
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa.csv.ConvertOptions(
-            column_types=exact, strings_can_be_null=tabular, **({} if tabular else {"null_values": []})
-        ),
-    )
-
-
-def _read_jsonl(path: Path) -> pa.Table:
-    records = []
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise ValueError(f"line {number} is not a JSON object")
-            records.append(record)
-    if not records:
-        raise EvaluationError("data_empty", "The data set has no rows. Register one with at least one row.")
-    names = dict.fromkeys(name for record in records for name in record)
-    return pa.table({name: pa.array([record.get(name) for record in records]) for name in names})
-
-
-def _plain_columns(table: pa.Table) -> pa.Table:
-    """Dictionary columns decoded; lists, structs and the like refused."""
-    for i, column in enumerate(table.schema):
-        kind = column.type
-        if pa.types.is_dictionary(kind):
-            table = table.set_column(i, column.name, table.column(i).cast(kind.value_type))
-        elif pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            raise EvaluationError(
-                "column_type",
-                f"Column {column.name!r} holds {kind}, not single values. Flatten it, or give it the role 'ignore'.",
-            )
-    return table
-
-
-def _ids(table: pa.Table, ref: DataRef) -> NDArray[np.str_]:
-    columns = ref.columns(Role.ID)
-    if not columns:
-        return np.array([str(i) for i in range(table.num_rows)])
-    ids = [_text_of(value) for value in table.column(columns[0]).to_pylist()]
-    if None in ids:
-        raise EvaluationError(
-            "id_missing", f"Row {ids.index(None) + 1} has no id. Fill column {columns[0]!r}."
-        )
-    texts = [i for i in ids if i is not None]
-    if max(map(len, texts)) > MAX_ID:
-        raise EvaluationError(
-            "id_long", f"An id is longer than {MAX_ID} characters. Shorten column {columns[0]!r}."
-        )
-    if len(set(texts)) != len(texts):
-        seen: set[str] = set()
-        twice = next(i for i in texts if i in seen or seen.add(i))  # type: ignore[func-returns-value]  # add returns None
-        raise EvaluationError(
-            "id_duplicate", f"The id {twice[:60]!r} occurs twice. Make column {columns[0]!r} unique."
-        )
-    return np.array(texts)
-
-
-def _truth(table: pa.Table, ref: DataRef, ids: NDArray[np.str_]) -> NDArray[np.str_]:
-    column = ref.columns(Role.TARGET)[0]
-    labels = [_text_of(value) for value in table.column(column).to_pylist()]
-    empty = [i for i, label in enumerate(labels) if label is None]
-    if empty:
-        raise EvaluationError(
-            "label_missing",
-            f"{len(empty)} of {len(labels)} rows have no label in column {column!r} (first: row {empty[0] + 1}, "
-            f"id {str(ids[empty[0]])[:60]!r}). Label them or leave them out.",
-        )
-    return np.array(labels, dtype=np.str_)
-
-
-def _check_text(table: pa.Table, ref: DataRef, ids: NDArray[np.str_]) -> None:
-    inputs = ref.columns(Role.INPUT)
-    if len(inputs) != 1:
-        raise EvaluationError(
-            "text_columns", f"A text model reads one input column; {_list(inputs)} have that role. Keep one."
-        )
-    column = table.column(inputs[0])
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise EvaluationError(
-            "text_expected",
-            f"Column {inputs[0]!r} holds {column.type}, but this model reads text. Choose the text column as input, "
-            "or a tabular model.",
-        )
-    if column.null_count:
-        first = column.is_null().to_pylist().index(True)
-        raise EvaluationError(
-            "text_missing",
-            f"{column.null_count} rows have no text in {inputs[0]!r} (first: row {first + 1}, id "
-            f"{str(ids[first])[:60]!r}). "
-            "Fill them or leave them out.",
-        )

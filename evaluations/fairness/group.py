@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from evaluations.planning import shards
+from evaluations.planning import one_pass
 from evaluations.spec import (
     Access,
     Direction,
@@ -19,6 +19,7 @@ from evaluations.spec import (
     Plan,
     Requirements,
     Role,
+    ScoredParams,
     Shard,
     ShardState,
 )
@@ -26,7 +27,7 @@ from evaluations.spec import (
 if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Model
+    from evaluations.models.protocol import Classifier
 
 PAIRS = "smallest over pairs of groups of MOVER intervals over Wilson, simultaneous by Bonferroni"
 LARGEST = "largest over pairs of groups of Newcombe's method 10, simultaneous by Bonferroni"
@@ -35,7 +36,7 @@ AGARWAL = "Agarwal et al. 2018, arXiv 1803.02453"
 NULL = "permutation of the groups (within the true class for TPR and FPR), 9,999 draws"
 
 
-class GroupParams(Params):
+class GroupParams(ScoredParams):
     suppress_below: int = Field(
         default=10,
         ge=1,
@@ -47,13 +48,6 @@ class GroupParams(Params):
         ge=1,
         title="Flag below",
         description="A rate over fewer people than this is flagged as uncertain.",
-    )
-    max_error_rate: float = Field(
-        default=0.02,
-        ge=0,
-        le=1,
-        title="Largest share of errors",
-        description="Above this share of examples without an answer, nothing is estimated.",
     )
 
 
@@ -165,16 +159,10 @@ class Group:
     )
 
     def plan(self, data_rows: int, params: GroupParams) -> Plan:
-        from evaluations.stats import smallest_detectable_effect
-
-        return Plan(
-            shards=shards(data_rows),
-            expected_queries=data_rows,
-            smallest_detectable_effect=smallest_detectable_effect(data_rows),
-        )
+        return one_pass(data_rows)
 
     def run_shard(
-        self, model: Model, data: Dataset, params: GroupParams, ctx: Context, shard: Shard
+        self, model: Classifier, data: Dataset, params: GroupParams, ctx: Context, shard: Shard
     ) -> ShardState:
         from evaluations import scoring
 

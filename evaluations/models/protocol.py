@@ -1,14 +1,14 @@
-"""What a model offers to an evaluation, whatever file it came from."""
+"""What a model offers to an evaluation, whatever file it came from: one small protocol per kind."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
-from evaluations.spec import Access, Modality
+from evaluations.spec import Access, GenerationSettings, Modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,22 +52,75 @@ class Usage:
     truncated: int = 0  # texts longer than the model reads
 
 
-class Classifier(Protocol):
-    """A classifier over K classes named by `labels`, in the order of its output columns."""
+# --- what language models give back --------------------------------------------------------------
 
-    modality: ClassVar[Modality]
-    access: ClassVar[Access]
-    labels: tuple[str, ...]
-    columns: tuple[str, ...] | None  # input columns it asks for by name; None = whatever has the role input
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Log-likelihood of one text. `logprob` is a sum over `tokens` tokens, in nats."""
+
+    logprob: float
+    tokens: int
+    greedy: bool = False  # every token was the most probable one
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One generated text. `blocked` is a provider's content filter, which is not an error of the model."""
+
+    text: str
+    status: Literal["ok", "error", "blocked"] = "ok"
+    reason: str = ""  # of an error or a block, for people
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    cut: bool = False  # it ended at max_new_tokens
+
+
+@dataclass(frozen=True)
+class Span:
+    """An answer found in a passage: characters [start, stop) and the model's score. "" where it finds none."""
+
+    text: str
+    start: int = 0
+    stop: int = 0
+    score: float = 0.0
+
+
+@dataclass
+class Predictions:
+    """Numbers predicted for n rows. `errors` marks rows without one (NaN). Bounds where the model gives them."""
+
+    values: NDArray[np.float64]  # (n,)
+    errors: NDArray[np.bool_]  # (n,)
+    low: NDArray[np.float64] | None = None  # (n,) ends of the model's own prediction interval
+    high: NDArray[np.float64] | None = None
+
+
+# --- kinds of model -------------------------------------------------------------------------------
+
+
+class Model(Protocol):
+    """What every adapter has. `adapter` changes when its answers may change ("text_hf/1")."""
+
+    adapter: ClassVar[str]
     usage: Usage
     device: str
 
+    @property
+    def modality(self) -> Modality: ...
+    @property
+    def access(self) -> Access: ...
+
+
+class Classifier(Model, Protocol):
+    """A classifier over K classes named by `labels`, in the order of its output columns."""
+
+    labels: tuple[str, ...]
+    columns: tuple[str, ...] | None  # input columns it asks for by name; None = whatever has the role input
+
     def predict_proba(self, rows: Any) -> Scores:
-        """Scores of shape (n, K) for n texts or the n rows of a frame."""
+        """Scores of shape (n, K) for n texts, n images as bytes, or the n rows of a frame."""
         ...
-
-
-Model = Classifier
 
 
 class TextClassifier(Classifier, Protocol):
@@ -78,4 +131,75 @@ class TextClassifier(Classifier, Protocol):
 
     def logits(self, texts: Sequence[str]) -> Any:
         """Raw outputs as a float32 CPU tensor of shape (len(texts), K)."""
+        ...
+
+
+class TokenClassifier(Model, Protocol):
+    """A tagger: one label per word."""
+
+    labels: tuple[str, ...]
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[int] | None]:
+        """Label index of each word of each sentence; None where the model could not answer."""
+        ...
+
+
+class Regressor(Model, Protocol):
+    """Predicts one number per row of a frame."""
+
+    columns: tuple[str, ...] | None
+
+    def predict(self, rows: Any) -> Predictions: ...
+
+
+class Generator(Model, Protocol):
+    """Anything that continues or answers a prompt: causal, seq2seq, a chat endpoint."""
+
+    def generate(
+        self, prompts: Sequence[str], settings: GenerationSettings, seeds: Sequence[int]
+    ) -> list[Generation]:
+        """One Generation per prompt, in order. `seeds` (one per prompt) decide sampled tokens, so that batching
+        and order change nothing; at temperature 0 they are not used."""
+        ...
+
+
+class LanguageModel(Generator, Protocol):
+    """A causal language model with log-probabilities. None marks a request without an answer."""
+
+    def loglikelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood | None]:
+        """ln p(continuation | context) per pair. Tokenised together; trailing spaces of the context go to the
+        continuation; too long a pair loses tokens on the left. Pairs with the same context share its pass."""
+        ...
+
+    def rolling_loglikelihoods(self, texts: Sequence[str]) -> list[Likelihood | None]:
+        """ln p(text) with disjoint windows, each token predicted once, the first from the start token."""
+        ...
+
+
+class MaskedLanguageModel(Model, Protocol):
+    """A masked language model."""
+
+    def pseudo_loglikelihoods(
+        self, texts: Sequence[str], scored: Sequence[Sequence[int]] | None = None
+    ) -> list[Likelihood | None]:
+        """Sum of ln p(token | all others), masking one token at a time (Salazar et al. 2020, arXiv 1910.14659).
+
+        `scored` limits the sum to these token positions (special tokens not counted) of each text.
+        """
+        ...
+
+
+class ExtractiveQA(Model, Protocol):
+    """Finds the answer to a question in a passage."""
+
+    def answer(self, questions: Sequence[str], contexts: Sequence[str]) -> list[Span | None]: ...
+
+
+class Recommender(Model, Protocol):
+    """Scores every known item for a user; higher is shown first."""
+
+    items: tuple[str, ...]
+
+    def scores(self, users: Sequence[str]) -> NDArray[np.float64]:
+        """(len(users), len(items)); a row of NaN for a user that the model does not know."""
         ...

@@ -29,6 +29,7 @@ class OnnxClassifier:
     """One input tensor (n, d) of all input columns, or one input (n, 1) per column, matched by name."""
 
     modality: ClassVar[Modality] = Modality.TABULAR
+    adapter: ClassVar[str] = "tabular_onnx/1"
     access: ClassVar[Access] = Access.LABEL | Access.PROBS
     device = "cpu"
 

@@ -29,6 +29,7 @@ class SkopsClassifier:
     """A fitted scikit-learn classifier or pipeline. `labels` are its classes_, as text."""
 
     modality: ClassVar[Modality] = Modality.TABULAR
+    adapter: ClassVar[str] = "tabular_skops/1"
     access: ClassVar[Access] = Access.LABEL | Access.PROBS
     device = "cpu"
 

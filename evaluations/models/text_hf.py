@@ -23,6 +23,7 @@ class HuggingFaceTextClassifier:
     """A sequence classifier with one label per text. `labels` are config.id2label, in output order."""
 
     modality: ClassVar[Modality] = Modality.TEXT_CLASSIFIER
+    adapter: ClassVar[str] = "text_hf/1"
     access: ClassVar[Access] = (
         Access.LABEL | Access.PROBS | Access.LOGITS | Access.EMBED | Access.GRAD | Access.WEIGHTS
     )

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
-
-from evaluations.planning import shards
+from evaluations.planning import one_pass
 from evaluations.spec import (
     Access,
     Direction,
@@ -17,6 +15,7 @@ from evaluations.spec import (
     Params,
     Plan,
     Requirements,
+    ScoredParams,
     Shard,
     ShardState,
 )
@@ -24,17 +23,7 @@ from evaluations.spec import (
 if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Model
-
-
-class CalibrationParams(Params):
-    max_error_rate: float = Field(
-        default=0.02,
-        ge=0,
-        le=1,
-        title="Largest share of errors",
-        description="Above this share of examples without an answer, nothing is estimated.",
-    )
+    from evaluations.models.protocol import Classifier
 
 
 def _ece(name: str, title: str, formula: str, reference: str, plain: str) -> MetricSpec:
@@ -56,7 +45,7 @@ class Calibration:
     version: ClassVar[str] = "1"
     title: ClassVar[str] = "Calibration"
     question: ClassVar[str] = "When the model says it is 90 % sure, is it right 90 % of the time?"
-    Params: ClassVar[type[Params]] = CalibrationParams
+    Params: ClassVar[type[Params]] = ScoredParams
     requires: ClassVar[Requirements] = Requirements(
         modalities=(Modality.TEXT_CLASSIFIER, Modality.TABULAR), access=(Access.LABEL | Access.PROBS).value
     )
@@ -121,24 +110,18 @@ class Calibration:
         ),
     )
 
-    def plan(self, data_rows: int, params: CalibrationParams) -> Plan:
-        from evaluations.stats import smallest_detectable_effect
-
-        return Plan(
-            shards=shards(data_rows),
-            expected_queries=data_rows,
-            smallest_detectable_effect=smallest_detectable_effect(data_rows),
-        )
+    def plan(self, data_rows: int, params: ScoredParams) -> Plan:
+        return one_pass(data_rows)
 
     def run_shard(
-        self, model: Model, data: Dataset, params: CalibrationParams, ctx: Context, shard: Shard
+        self, model: Classifier, data: Dataset, params: ScoredParams, ctx: Context, shard: Shard
     ) -> ShardState:
         from evaluations import scoring
 
         return scoring.score_shard(model, data, ctx, scoring.all_rows(data, shard))
 
     def merge(
-        self, states: Sequence[ShardState], data: Dataset, params: CalibrationParams, ctx: Context
+        self, states: Sequence[ShardState], data: Dataset, params: ScoredParams, ctx: Context
     ) -> EvaluationResult:
         from evaluations import charts, scoring
         from evaluations.quality import calibration_error

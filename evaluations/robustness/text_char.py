@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from evaluations.spec import (
     Params,
     Plan,
     Requirements,
+    ScoredParams,
     Shard,
     ShardState,
 )
@@ -24,7 +25,7 @@ from evaluations.spec import (
 if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Model, TextClassifier
+    from evaluations.models.protocol import TextClassifier
 
 SHARD_EXAMPLES = 25  # an attack is some hundred queries: what is lost when a run is killed
 QUERIES_EACH = 60  # of a sentence of twenty words, for the forecast only
@@ -32,20 +33,13 @@ GAO = "Gao et al. 2018, arXiv 1801.04354"
 MORRIS = "Morris et al. 2020, arXiv 2005.05909"
 
 
-class TextCharParams(Params):
+class TextCharParams(ScoredParams):
     examples: int = Field(
         default=100,
         ge=1,
         le=10_000,
         title="Examples",
         description="How many examples to attack, stratified by label.",
-    )
-    max_error_rate: float = Field(
-        default=0.02,
-        ge=0,
-        le=1,
-        title="Largest share of errors",
-        description="Above this share of examples without an answer, nothing is estimated.",
     )
 
 
@@ -122,14 +116,14 @@ class TextChar:
         )
 
     def run_shard(
-        self, model: Model, data: Dataset, params: TextCharParams, ctx: Context, shard: Shard
+        self, model: TextClassifier, data: Dataset, params: TextCharParams, ctx: Context, shard: Shard
     ) -> ShardState:
         from evaluations.robustness import textattack_setup
 
         textattack_setup.prepare(ctx.resources)  # before anything that imports TextAttack
         from evaluations.robustness import text_char_attack
 
-        return text_char_attack.attack_shard(cast("TextClassifier", model), data, params, ctx, shard)
+        return text_char_attack.attack_shard(model, data, params, ctx, shard)
 
     def merge(
         self, states: Sequence[ShardState], data: Dataset, params: TextCharParams, ctx: Context

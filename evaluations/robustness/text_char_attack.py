@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 from evaluations.models.protocol import Scores
 from evaluations.robustness.deepwordbug import DynamicPaddingWrapper, attack_one, recipe
 from evaluations.robustness.text_char_scores import RECORDS, sample
-from evaluations.scoring import LABELS, probs_column
+from evaluations.scoring import probs_column, with_labels
 from evaluations.spec import EvaluationError, Shard, ShardState
 
 if TYPE_CHECKING:
@@ -64,4 +63,4 @@ def attack_shard(
     )
     assert set(table.column_names) == {"example_id", *RECORDS}
     counters = {"errors": int(before.errors.sum()), "truncated": model.usage.truncated}
-    return ShardState(table.replace_schema_metadata({LABELS: json.dumps(model.labels).encode()}), counters)
+    return ShardState(with_labels(table, model.labels), counters)

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from evaluations import stats
 from evaluations.data.sampling import stratified_sample
-from evaluations.scoring import join, not_estimable, read_probs
+from evaluations.records import join, not_estimable
+from evaluations.scoring import labels_of, read_probs
 from evaluations.spec import Coverage, EvaluationError, Example, Interval, Metric, ShardState
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def sample(data: Dataset, params: TextCharParams, ctx: Context) -> NDArray[np.in
 def collect(states: Sequence[ShardState], data: Dataset, params: TextCharParams, ctx: Context) -> Outcomes:
     """Outcomes decided here from probabilities and truth, not from what the attack said of itself."""
     rows = sample(data, params, ctx)
-    table, labels = join(states, RECORDS, data, rows, ctx)
+    table, labels = join(states, RECORDS, data, rows), labels_of(states, ctx)
     probs, error = read_probs(table.column("probs"), len(labels))
     attacked_probs, unscored = read_probs(table.column("attacked_probs"), len(labels))
     truth = data.class_indices(labels)[rows]

@@ -37,7 +37,7 @@ def test_the_supervising_worker_loads_no_machine_learning_library() -> None:
 
 def test_the_sandboxed_program_knows_neither_the_service_nor_its_database() -> None:
     service = ["django", "celery", "psycopg", "auditor", "workers"]
-    assert loaded_by("import evaluations.run, evaluations.catalogue as c; c.all()", service) == "[]"
+    assert loaded_by("import evaluations.runner, evaluations.catalogue as c; c.all()", service) == "[]"
 
 
 def test_the_catalogue_of_evaluations_loads_no_machine_learning_library() -> None:

@@ -13,6 +13,8 @@ import pandas as pd
 
 from evaluations.context import Context
 from evaluations.data import dataset
+from evaluations.engine.score_store import ScoreStore
+from evaluations.merge import for_parent
 from evaluations.models.protocol import Scores, Usage
 from evaluations.spec import (
     Access,
@@ -22,6 +24,7 @@ from evaluations.spec import (
     Modality,
     ModelFormat,
     ModelRef,
+    Params,
     Role,
     RunRequest,
     Shard,
@@ -70,18 +73,21 @@ def request(
         run_id="run_test",
         evaluation=evaluation,
         params=params,
-        model=model
-        or ModelRef(path="/nowhere", digest="model", modality=Modality.TABULAR, format=ModelFormat.SKOPS),
+        model=model or STAND_IN,
         data=data,
         seed=seed,
         resources=str(RESOURCES),
     )
 
 
+STAND_IN = ModelRef(path="/nowhere", digest="model", modality=Modality.TABULAR, format=ModelFormat.SKOPS)
+
+
 class Answering:
     """A stand-in for a model: gives each row the probabilities that `answer` computes from the frame."""
 
     modality: ClassVar[Modality] = Modality.TABULAR
+    adapter: ClassVar[str] = "stand_in/1"
     access: ClassVar[Access] = Access.LABEL | Access.PROBS
     columns: tuple[str, ...] | None = ("x", "z")
     device = "cpu"
@@ -101,6 +107,27 @@ def logistic(rows: pd.DataFrame) -> np.ndarray:
     return np.column_stack([1 - p, p])
 
 
+def never(rows: pd.DataFrame) -> np.ndarray:
+    """No answer to anything."""
+    return np.full((len(rows), 2), np.nan)
+
+
+def always(*probs: float) -> Any:
+    """The same probabilities for every row."""
+    return lambda rows: np.tile(probs, (len(rows), 1))
+
+
+def oracle(table: pd.DataFrame, right: bool) -> Any:
+    """Answers that are certain, and all right or all wrong."""
+    truth = dict(zip(table.x, table.label == "yes", strict=True))
+
+    def answer(rows: pd.DataFrame) -> np.ndarray:
+        p = np.array([float(truth[x] == right) for x in rows.x])
+        return np.column_stack([1 - p, p])
+
+    return answer
+
+
 def softmax_of(classes: int) -> Any:
     def answer(rows: pd.DataFrame) -> np.ndarray:
         logits = np.outer(rows["x"].to_numpy(), np.linspace(-1.5, 1.5, classes))
@@ -112,19 +139,52 @@ def softmax_of(classes: int) -> Any:
 
 
 def evaluate(
-    evaluation: Evaluation, model: Any, asked: RunRequest, out: Path, cuts: Sequence[int] | None = None
+    evaluation: Evaluation,
+    model: Any,
+    asked: RunRequest,
+    out: Path,
+    cuts: Sequence[int] | None = None,
+    parent: Any = None,
+    killed_after: int | None = None,
 ) -> EvaluationResult:
-    """Runs and merges in this process. `cuts` overrides the plan's shards with these boundaries."""
+    """Runs and merges in this process.
+
+    `cuts` overrides the plan's shards with these boundaries; `parent` is the model of the request's
+    parent; after `killed_after` shards a new process takes over, with what is on the disk.
+    """
     params = evaluation.Params.model_validate(asked.params)
     data = dataset.read(asked.data, asked.model.modality)
     shards = evaluation.plan(data.rows, params).shards
     if cuts is not None:
         edges = [0, *cuts, max(s.stop for s in shards)]
         shards = tuple(Shard(i, a, b) for i, (a, b) in enumerate(itertools.pairwise(edges)))
+    context = Context(asked, out)
+    context.parent_states = (
+        _states(evaluation, parent, for_parent(asked), data, params, shards, out / "parent") if parent else ()
+    )
+    states = _states(evaluation, model, asked, data, params, shards, out, killed_after)
+    return evaluation.merge(states, data, params, context)
+
+
+def _states(
+    evaluation: Evaluation,
+    model: Any,
+    asked: RunRequest,
+    data: dataset.Dataset,
+    params: Params,
+    shards: Sequence[Shard],
+    out: Path,
+    killed_after: int | None = None,
+) -> list[ShardState]:
     states: list[ShardState] = []
-    for shard in shards:
-        states.append(evaluation.run_shard(model, data, params, Context(asked, out), shard))
-    return evaluation.merge(states, data, params, Context(asked, out))
+    kept = out / "scores" if killed_after is not None else None
+    store = ScoreStore(kept)
+    for number, shard in enumerate(shards):
+        if number == killed_after:
+            store = ScoreStore(kept)
+        states.append(evaluation.run_shard(model, data, params, Context(asked, out, store=store), shard))
+        store.flush()
+    return states
 
 
 def values(result: EvaluationResult) -> dict[tuple[str, str], float | None]:

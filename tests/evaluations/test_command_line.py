@@ -19,7 +19,7 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 
 from evaluations import shardfiles
-from evaluations.run import main
+from evaluations.runner import main
 from evaluations.spec import EvaluationResult, Failure, Progress, RunRequest, Shard
 from tests.evaluations import make
 
@@ -96,7 +96,7 @@ def test_merging_loads_no_model_library(request_json: dict[str, Any], tmp_path: 
     request = write(tmp_path, request_json)
     assert run(request, tmp_path / "out") == 0
     code = (
-        "import sys; from evaluations.run import main; "
+        "import sys; from evaluations.runner import main; "
         f"rc = main(['merge', {str(request)!r}, '--shards', {str(tmp_path / 'out')!r}, '--out', "
         f"{str(tmp_path / 'r')!r}]); "
         "heavy = {'torch', 'transformers', 'skops', 'sklearn', 'onnxruntime', 'textattack'}; "

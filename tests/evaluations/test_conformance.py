@@ -2,64 +2,84 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
 
 from evaluations import catalogue
-from evaluations.models.loader import load
 from evaluations.spec import (
     Evaluation,
     EvaluationError,
     EvaluationResult,
     MetricStatus,
-    Modality,
     ModelRef,
-    RunRequest,
+    Role,
 )
 from tests.evaluations import make
+from tests.evaluations.cases import Case, case_of
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 EVERY = [pytest.param(e, id=e.name) for e in catalogue.all()]
 every = pytest.mark.parametrize("evaluation", EVERY)
+labelled = pytest.mark.parametrize("evaluation", [e for e in EVERY if case_of(e.values[0]).label])
+may_be_silent = pytest.mark.parametrize("evaluation", [e for e in EVERY if case_of(e.values[0]).silent])
+with_target = pytest.mark.parametrize(
+    "evaluation", [e for e in EVERY if Role.TARGET in e.values[0].requires.roles]
+)
+with_known_values = pytest.mark.parametrize("evaluation", [e for e in EVERY if case_of(e.values[0]).known])
+CUTS = [1, 2, 5, 7, 9, 12]
+
+
+@dataclass
+class Setting:
+    """A case made ready: its model, and requests on its table or on a changed one."""
+
+    case: Case
+    model: Any
+    ref: ModelRef
+    parent: Any
+    folder: Path
+
+    def table(self, change: Change = lambda table: table) -> pd.DataFrame:
+        return change(self.case.table(self.case.rows))
+
+    def run(
+        self, evaluation: Evaluation, change: Change = lambda table: table, model: Any = None, **how: Any
+    ) -> EvaluationResult:
+        data = make.data_ref(self.table(change), self.folder, self.case.roles, **self.case.data)
+        asked = make.request(evaluation.name, data, self.ref, **self.case.params)
+        return make.evaluate(evaluation, model or self.model, asked, self.folder, parent=self.parent, **how)
+
+
+@functools.cache
+def _models(name: str, folder: Path) -> tuple[Any, ModelRef, Any]:
+    case = case_of(catalogue.get(name))
+    model, ref = case.model(folder / "model")
+    if case.parent is None:
+        return model, ref, None
+    parent, parent_ref = case.parent(folder / "parent")
+    return model, ref.model_copy(update={"parent": parent_ref}), parent
 
 
 @pytest.fixture(scope="session")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> ModelRef:
-    return make.tiny_bert(tmp_path_factory.mktemp("conformance"))
-
-
-@pytest.fixture(scope="session")
-def classifier(bert: ModelRef) -> Any:
-    return load(bert)
-
-
-Setting = Callable[..., tuple[Any, RunRequest]]
+def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("conformance")
 
 
 @pytest.fixture
-def setting(bert: ModelRef, classifier: Any, tmp_path: Path) -> Setting:
-    """A model and a request for an evaluation; `change` edits the table, `answer` the tabular model."""
-
-    def make_setting(
-        evaluation: Evaluation,
-        change: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table,
-        answer: Any = make.logistic,
-        rows: int = 60,
-    ) -> tuple[Any, RunRequest]:
-        if Modality.TABULAR in evaluation.requires.modalities:
-            ref = make.data_ref(change(make.frame(rows)), tmp_path, favourable_label="yes")
-            return make.Answering(answer), make.request(evaluation.name, ref)
-        ref = make.data_ref(change(make.sentences(min(rows, 14))), tmp_path, make.TEXT_ROLES)
-        return classifier, make.request(evaluation.name, ref, bert)
-
-    return make_setting
+def setting(request: pytest.FixtureRequest, models_folder: Path, tmp_path: Path) -> Setting:
+    """The case of the test's evaluation."""
+    name = request.getfixturevalue("evaluation").name
+    return Setting(case_of(catalogue.get(name)), *_models(name, models_folder / name), tmp_path)
 
 
 def same(a: EvaluationResult, b: EvaluationResult) -> None:
@@ -67,36 +87,28 @@ def same(a: EvaluationResult, b: EvaluationResult) -> None:
 
 
 @every
-def test_the_same_seed_gives_the_same_result(
-    evaluation: Evaluation, setting: Setting, tmp_path: Path
-) -> None:
-    model, asked = setting(evaluation)
-    same(make.evaluate(evaluation, model, asked, tmp_path), make.evaluate(evaluation, model, asked, tmp_path))
+def test_the_same_seed_gives_the_same_result(evaluation: Evaluation, setting: Setting) -> None:
+    same(setting.run(evaluation), setting.run(evaluation))
 
 
 @every
-def test_one_shard_equals_seven(evaluation: Evaluation, setting: Setting, tmp_path: Path) -> None:
-    model, asked = setting(evaluation)
-    whole = make.evaluate(evaluation, model, asked, tmp_path)
-    same(whole, make.evaluate(evaluation, model, asked, tmp_path, cuts=[1, 2, 5, 7, 9, 12]))
+def test_one_shard_equals_seven(evaluation: Evaluation, setting: Setting) -> None:
+    same(setting.run(evaluation), setting.run(evaluation, cuts=CUTS))
 
 
 @every
-def test_permuting_the_examples_changes_nothing(
-    evaluation: Evaluation, setting: Setting, tmp_path: Path
-) -> None:
-    model, asked = setting(evaluation)
-    straight = make.evaluate(evaluation, model, asked, tmp_path)
-    model, asked = setting(evaluation, lambda table: table.sample(frac=1, random_state=3))
-    same(straight, make.evaluate(evaluation, model, asked, tmp_path))
+def test_a_killed_run_goes_on_to_the_same_result(evaluation: Evaluation, setting: Setting) -> None:
+    same(setting.run(evaluation), setting.run(evaluation, cuts=CUTS, killed_after=3))
 
 
 @every
-def test_the_result_survives_json_and_its_charts_draw(
-    evaluation: Evaluation, setting: Setting, tmp_path: Path
-) -> None:
-    model, asked = setting(evaluation)
-    result = make.evaluate(evaluation, model, asked, tmp_path)
+def test_permuting_the_examples_changes_nothing(evaluation: Evaluation, setting: Setting) -> None:
+    same(setting.run(evaluation), setting.run(evaluation, lambda table: table.sample(frac=1, random_state=3)))
+
+
+@every
+def test_the_result_survives_json_and_its_charts_draw(evaluation: Evaluation, setting: Setting) -> None:
+    result = setting.run(evaluation)
     text = result.model_dump_json(by_alias=True)
     assert EvaluationResult.model_validate_json(text) == result
     jsonschema.validate(json.loads(text), EvaluationResult.model_json_schema(by_alias=True))
@@ -109,10 +121,9 @@ def test_the_result_survives_json_and_its_charts_draw(
 
 @every
 def test_only_declared_metrics_are_reported_and_none_is_forgotten(
-    evaluation: Evaluation, setting: Setting, tmp_path: Path
+    evaluation: Evaluation, setting: Setting
 ) -> None:
-    model, asked = setting(evaluation)
-    result = make.evaluate(evaluation, model, asked, tmp_path)
+    result = setting.run(evaluation)
     assert {m.name for m in result.metrics} == {spec.name for spec in evaluation.metrics}
     for metric in result.metrics:
         assert (metric.slice != "all") is catalogue.metric(evaluation.name, metric.name).sliced
@@ -139,166 +150,91 @@ def test_what_is_shown_to_people_is_written(evaluation: Evaluation) -> None:
 
 
 @every
-def test_no_rows_is_said(evaluation: Evaluation, setting: Setting, tmp_path: Path) -> None:
-    model, asked = setting(evaluation, lambda table: table.iloc[:0])
+def test_no_rows_is_said(evaluation: Evaluation, setting: Setting) -> None:
     with pytest.raises(EvaluationError, match="no rows"):
-        make.evaluate(evaluation, model, asked, tmp_path)
+        setting.run(evaluation, lambda table: table.iloc[:0])
 
 
 @every
-def test_one_row_gives_typed_statuses(evaluation: Evaluation, setting: Setting, tmp_path: Path) -> None:
-    model, asked = setting(evaluation, lambda table: table.iloc[:1])
-    result = make.evaluate(evaluation, model, asked, tmp_path)
-    assert result.coverage.attempted == 1
+def test_one_row_gives_typed_statuses(evaluation: Evaluation, setting: Setting) -> None:
+    try:
+        result = setting.run(evaluation, lambda table: table.iloc[:1])
+    except EvaluationError as error:
+        assert error.message  # noqa: PT017  # either it is refused with a reason …
+    else:
+        assert all(m.value is not None or m.reason for m in result.metrics)  # … or every metric has its own
+
+
+@labelled
+def test_one_class_gives_typed_statuses(evaluation: Evaluation, setting: Setting) -> None:
+    label = setting.case.label
+    result = setting.run(evaluation, lambda table: table[table[label] == table[label].iloc[0]])
     assert all(m.value is not None or m.reason for m in result.metrics)
 
 
-@every
-def test_one_class_gives_typed_statuses(evaluation: Evaluation, setting: Setting, tmp_path: Path) -> None:
-    def only_first(table: pd.DataFrame) -> pd.DataFrame:
-        return table[table.label == table.label.iloc[0]]
-
-    model, asked = setting(evaluation, only_first)
-    result = make.evaluate(evaluation, model, asked, tmp_path)
-    assert all(m.value is not None or m.reason for m in result.metrics)
-
-
-@every
-def test_missing_labels_are_said(evaluation: Evaluation, setting: Setting, tmp_path: Path) -> None:
-    def lose(table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(label=table.label.where(table.index != 3, None))
-
-    model, asked = setting(evaluation, lose)
+@with_target
+def test_missing_labels_are_said(evaluation: Evaluation, setting: Setting) -> None:
+    targets = [column for column, role in setting.case.roles.items() if role is Role.TARGET]
     with pytest.raises(EvaluationError, match="row 4"):
-        make.evaluate(evaluation, model, asked, tmp_path)
+        setting.run(
+            evaluation,
+            lambda table: table.assign(**{targets[0]: table[targets[0]].where(table.index != 3, None)}),
+        )
 
 
-@every
-def test_labels_that_the_model_does_not_know_are_named(
-    evaluation: Evaluation, setting: Setting, tmp_path: Path
-) -> None:
-    model, asked = setting(
-        evaluation, lambda table: table.assign(label=table.label.replace(table.label.iloc[0], "où?"))
-    )
+@labelled
+def test_labels_that_the_model_does_not_know_are_named(evaluation: Evaluation, setting: Setting) -> None:
+    label = setting.case.label
     with pytest.raises(EvaluationError, match="'où\\?'") as error:
-        make.evaluate(evaluation, model, asked, tmp_path)
+        setting.run(
+            evaluation,
+            lambda table: table.assign(**{label: table[label].replace(table[label].iloc[0], "où?")}),
+        )
     assert error.value.code == "labels_unmatched"
-    assert all(repr(label) in error.value.message for label in model.labels)
+    assert all(repr(name) in error.value.message for name in setting.model.labels)
+
+
+ODD_TEXTS = [
+    "",
+    " ",
+    "。",
+    "中文電影很好看",
+    "ﷺ" * 40,
+    "\u0000\ud7ff",
+    "a" * 5000,
+    "👩‍👩‍👧‍👦",
+    "­",
+    "İI",
+]
 
 
 @every
-def test_odd_unicode_in_ids_groups_and_texts_is_carried(
-    evaluation: Evaluation, setting: Setting, tmp_path: Path
-) -> None:
+def test_odd_unicode_in_ids_groups_and_texts_is_carried(evaluation: Evaluation, setting: Setting) -> None:
     def odd(table: pd.DataFrame) -> pd.DataFrame:
         table = table.assign(id=[f"‮{i}\u0000é​🎬" for i in range(len(table))])
         if "sex" in table:
             table = table.assign(sex=table.sex.replace("Male", "‮M=ale\n<b>"))
         if "text" in table:
-            odd_texts = [
-                "",
-                " ",
-                "。",
-                "中文電影很好看",
-                "ﷺ" * 40,
-                "\u0000\ud7ff",
-                "a" * 5000,
-                "👩‍👩‍👧‍👦",
-                "­",
-                "İI",
-            ]
-            table = table.assign(text=odd_texts + list(table.text[len(odd_texts) :]))
+            table = table.assign(text=(ODD_TEXTS + list(table.text[len(ODD_TEXTS) :]))[: len(table)])
         return table
 
-    model, asked = setting(evaluation, odd)
-    result = make.evaluate(evaluation, model, asked, tmp_path)
+    result = setting.run(evaluation, odd)
     assert EvaluationResult.model_validate_json(result.model_dump_json(by_alias=True)) == result
 
 
-@pytest.mark.parametrize(
-    "evaluation", [e for e in EVERY if e.id != "robustness.text_char"]
-)  # its weights always answer
-def test_a_model_that_never_answers_gives_no_numbers(
-    evaluation: Evaluation, setting: Setting, tmp_path: Path
-) -> None:
-    model, asked = setting(evaluation, answer=lambda rows: np.full((len(rows), 2), np.nan))
-    result = make.evaluate(evaluation, model, asked, tmp_path)
+@may_be_silent
+def test_a_model_that_never_answers_gives_no_numbers(evaluation: Evaluation, setting: Setting) -> None:
+    result = setting.run(evaluation, model=setting.case.silent())
     assert {m.status for m in result.metrics} == {MetricStatus.NOT_ESTIMABLE}
-    assert result.coverage.failed == result.coverage.attempted == 60
+    assert result.coverage.failed == result.coverage.attempted
 
 
-def oracle(table: pd.DataFrame, right: bool) -> Any:
-    truth = dict(zip(table.x, table.label == "yes", strict=True))
-
-    def answer(rows: pd.DataFrame) -> np.ndarray:
-        p = np.array([float(truth[x] == right) for x in rows.x])
-        return np.column_stack([1 - p, p])
-
-    return answer
-
-
-KNOWN: dict[str, dict[str, dict[str, float | None]]] = {
-    "perfect": {
-        "quality.classification": {
-            "accuracy": 1,
-            "balanced_accuracy": 1,
-            "macro_f1": 1,
-            "mcc": 1,
-            "auroc": 1,
-            "average_precision": 1,
-        },
-        "quality.calibration": {
-            "ece": 0,
-            "ece_debiased": 0,
-            "ece_adaptive": 0,
-            "ece_classwise": 0,
-            "brier": 0,
-            "ece_null_mean": 0,
-        },
-        "fairness.group": {"tpr_gap": 0, "fpr_gap": 0, "equalized_odds_difference": 0},
-    },
-    "inverted": {
-        "quality.classification": {
-            "accuracy": 0,
-            "balanced_accuracy": 0,
-            "macro_f1": 0,
-            "mcc": -1,
-            "auroc": 0,
-        },
-        "quality.calibration": {"ece": 1, "ece_adaptive": 1, "ece_classwise": 1, "brier": 2},
-        "fairness.group": {"tpr_gap": 0, "fpr_gap": 0, "equalized_odds_difference": 0},
-    },
-    "constant": {
-        "quality.classification": {
-            "accuracy": 0.5,
-            "balanced_accuracy": 0.5,
-            "macro_f1": 1 / 3,
-            "mcc": 0,
-            "auroc": 0.5,
-        },
-        "quality.calibration": {"ece": 0.25, "brier": 0.625},
-        "fairness.group": {"selection_rate_ratio": 1, "selection_rate_gap": 0, "tpr_gap": 0, "fpr_gap": 0},
-    },
-}
-
-
-@pytest.mark.parametrize("model", KNOWN)
-@pytest.mark.parametrize("name", KNOWN["perfect"])
-def test_perfect_inverted_and_constant_models_give_known_values(
-    model: str, name: str, setting: Setting, tmp_path: Path
-) -> None:
-    table = make.frame(60)  # labels are split at the median: 30 and 30
-    answers = {
-        "perfect": oracle(table, True),
-        "inverted": oracle(table, False),
-        "constant": lambda rows: np.tile([0.25, 0.75], (len(rows), 1)),
-    }
-    evaluation = catalogue.get(name)
-    stand_in, asked = setting(evaluation, answer=answers[model])
-    got = make.values(make.evaluate(evaluation, stand_in, asked, tmp_path))
-    for metric, value in KNOWN[model][name].items():
-        where = "sex" if name == "fairness.group" else "all"
-        assert got[metric, where] == pytest.approx(value, abs=1e-9), metric
+@with_known_values
+def test_models_whose_values_are_known_get_them(evaluation: Evaluation, setting: Setting) -> None:
+    for name, (model, values) in setting.case.known.items():
+        got = make.values(setting.run(evaluation, model=model(setting.table())))
+        for where, value in values.items():
+            assert got[where] == pytest.approx(value, abs=1e-9), (name, where)
 
 
 def test_the_catalogue_loads_no_heavy_library() -> None:

@@ -30,7 +30,7 @@ def written(
 
 def code_of(ref: DataRef, modality: Modality = TABULAR) -> str:
     with pytest.raises(EvaluationError) as error:
-        dataset.read(ref, modality)
+        _ = dataset.read(ref, modality).truth
     assert len(error.value.message) > 20
     return error.value.code
 

@@ -47,6 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     merge = commands.add_parser("merge", help="judge the shards; never loads the model")
     merge.add_argument("request", type=Path)
     merge.add_argument("--shards", type=Path, required=True)
+    merge.add_argument(
+        "--parent-shards", type=Path, help="the same shards as the parent version answered them"
+    )
     merge.add_argument("--out", type=Path, required=True)
     commands.add_parser("list", help="name every evaluation")
     show = commands.add_parser("show", help="print one evaluation's metrics and parameters as JSON")
@@ -56,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "run":
             return _guarded(args.out, lambda: run_request(_request(args.request), args.out))
         if args.command == "merge":
-            return _guarded(args.out, lambda: _merge(_request(args.request), args.shards, args.out))
+            return _guarded(args.out, lambda: _merge(args))
         print(_listing() if args.command == "list" else _description(args.name))
     except EvaluationError as error:
         print(error.message, file=sys.stderr)
@@ -69,6 +72,7 @@ def run_request(request: RunRequest, out: Path) -> None:
     from evaluations import shardfiles
     from evaluations.context import Context
     from evaluations.data import dataset
+    from evaluations.engine.score_store import ScoreStore
     from evaluations.models.loader import load
 
     evaluation, params = resolve(request)
@@ -84,11 +88,15 @@ def run_request(request: RunRequest, out: Path) -> None:
         report(Progress(done=0, total=total, message="loading the model"))
         model = load(request.model)
         check_access(evaluation, model)
-        ctx = Context(request, out, on_progress=report, is_cancelled=cancelled, total=total)
+        store = ScoreStore(out / "scores", Path(request.scores) if request.scores else None)
+        ctx = Context(request, out, on_progress=report, is_cancelled=cancelled, total=total, store=store)
         for shard in todo:
             ctx.offset = shard.start
             ctx.stop_if_cancelled()
-            state = evaluation.run_shard(model, data, params, ctx, shard)
+            try:
+                state = evaluation.run_shard(model, data, params, ctx, shard)
+            finally:
+                store.flush()  # also where a budget ran out: what was answered need not be asked again
             shardfiles.write(out, shard, state, request, spent.since_last(model), model.device)
     report(Progress(done=total, total=total, message="done"))
 
@@ -177,10 +185,10 @@ class Meter:
         return cost
 
 
-def _merge(request: RunRequest, shards: Path, out: Path) -> None:
+def _merge(args: argparse.Namespace) -> None:
     from evaluations.merge import merge_request
 
-    merge_request(request, shards, out)
+    merge_request(_request(args.request), args.shards, args.out, parent_shards=args.parent_shards)
 
 
 def _request(path: Path) -> RunRequest:

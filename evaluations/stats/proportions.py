@@ -1,27 +1,15 @@
-"""Confidence intervals and resampling: closed forms first, seeded PCG64 where resampling is needed."""
+"""Intervals of one proportion and of functions of several independent ones: closed forms."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from scipy import optimize, special
 
 from evaluations.spec import Interval
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-LEVEL = 0.95
-DRAWS = 9_999  # with order statistics 250 and 9,750 the percentile interval is exact: (B + 1)·α/2 is whole
-
-
-def z_of(level: float = LEVEL) -> float:
-    """Two-sided normal quantile: 1.95996… at 95 %."""
-    return float(special.ndtri((1 + level) / 2))
+from evaluations.stats.constants import LEVEL, z_of
 
 
 def wilson(successes: float, n: float, level: float = LEVEL) -> Interval:
@@ -48,16 +36,6 @@ def spanning(lower: Interval, upper: Interval, value: float) -> Interval:
     return Interval(
         low=min(lower.low, value), high=max(upper.high, value), method=lower.method, level=lower.level
     )
-
-
-def mean_interval(values: NDArray[np.float64], level: float = LEVEL) -> Interval | None:
-    """Student's t interval of a mean, s/√n; None for fewer than two values."""
-    n = len(values)
-    if n < 2:
-        return None
-    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * float(values.std(ddof=1)) / math.sqrt(n)
-    mean = float(values.mean())
-    return Interval(low=mean - half, high=mean + half, method="t", level=level)
 
 
 # --- functions of several independent proportions ---------------------------------------------
@@ -142,66 +120,3 @@ def auc_interval(auc: float, positives: int, negatives: int, level: float = LEVE
     low = 0.0 if auc <= 0 else float(optimize.brentq(excess, 0.0, min(auc, 1 - 1e-12)))
     high = 1.0 if auc >= 1 else float(optimize.brentq(excess, max(auc, 1e-12), 1.0))
     return Interval(low=low, high=high, method="newcombe_auc", level=level)
-
-
-# --- resampling ---------------------------------------------------------------------------------
-
-
-def percentile(draws: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float]:
-    """Order statistics (B + 1)·α/2 and (B + 1)·(1 − α/2) of B draws: the 250th and 9,750th of 9,999."""
-    ordered = np.sort(draws[np.isfinite(draws)])
-    k = max(1, round((len(ordered) + 1) * (1 - level) / 2))
-    return float(ordered[k - 1]), float(ordered[len(ordered) - k])
-
-
-def bootstrap(
-    values: NDArray[np.float64],
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    rng: np.random.Generator,
-    draws: int = DRAWS,
-) -> tuple[float, float]:
-    """Percentile interval over resampled rows. `statistic` maps (b, n, …) to (b,), row means for instance."""
-    n = len(values)
-    step = max(1, 4_000_000 // max(1, values.size))
-    found = [
-        statistic(values[rng.integers(0, n, (min(step, draws - start), n))])
-        for start in range(0, draws, step)
-    ]
-    return percentile(np.concatenate(found))
-
-
-def cell_bootstrap(
-    cells: NDArray[np.int64],
-    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]],
-    rng: np.random.Generator,
-    draws: int = DRAWS,
-    weights: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
-    """Draws of a statistic of counts, (draws,), resampling the multinomial over the cells.
-
-    The law is that of resampling the n rows, at a cost that does not grow with n. `cells`
-    has any shape; `statistic` maps (b, *cells.shape) to (b,). `weights` replaces the
-    cell probabilities cells/n.
-    """
-    n = int(cells.sum())
-    p = (cells if weights is None else weights).astype(np.float64).ravel()
-    p = p / p.sum()
-    step = max(1, 4_000_000 // cells.size)
-    found = []
-    for start in range(0, draws, step):
-        drawn = rng.multinomial(n, p, size=min(step, draws - start))
-        found.append(statistic(drawn.reshape(-1, *cells.shape)))
-    return np.concatenate(found)
-
-
-# --- planning -----------------------------------------------------------------------------------
-
-
-def smallest_detectable_effect(n: int, power: float = 0.8, p: float = 0.5) -> float:
-    """Smallest difference from a limit that n examples detect at 95 % two-sided: (z₀.₉₇₅ + z_power)·√(p(1−p)/n)."""
-    return (z_of() + float(special.ndtri(power))) * math.sqrt(p * (1 - p) / max(1, n))
-
-
-def permutation_p(observed: float, null: NDArray[Any]) -> float:
-    """Permutation p value, (1 + #{null ≥ observed})/(B + 1) (Davison & Hinkley 1997, §4.2)."""
-    return float((1 + int((null >= observed - 1e-12).sum())) / (len(null) + 1))

@@ -1,0 +1,7 @@
+"""Vega-Lite specifications of every chart, each with alternative text and the rows of its table."""
+
+from evaluations.charts.bars import group_bars
+from evaluations.charts.confusion import confusion
+from evaluations.charts.curves import reliability, success_by_queries
+
+__all__ = ["confusion", "group_bars", "reliability", "success_by_queries"]

@@ -1,0 +1,67 @@
+"""Bars of groups and categories, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from evaluations.charts.base import ACCENT, INK, layered, limit_of
+from evaluations.spec import Chart, Metric
+
+
+def group_bars(
+    name: str, title: str, rates: Sequence[tuple[str, Metric]], ratio: str | None = None
+) -> list[Chart]:
+    """One rate per group with its interval. Suppressed groups appear in the table only.
+
+    `ratio` names the metric that divides the rates by the highest: a limit on it is drawn at limit × highest.
+    """
+    shown = [(group, m.value, m.interval) for group, m in rates if m.value is not None and m.interval]
+    if not shown:
+        return []
+    values = [
+        {"group": group, "rate": round(value, 4), "low": round(i.low, 4), "high": round(i.high, 4)}
+        for group, value, i in shown
+    ]
+    y = {"field": "group", "type": "nominal", "title": None, "sort": None}
+    scale = {"domain": [0, 1]}
+    layers: list[dict[str, Any]] = [
+        {
+            "mark": {"type": "bar", "color": ACCENT, "height": 14},
+            "encoding": {
+                "y": y,
+                "x": {
+                    "field": "rate",
+                    "type": "quantitative",
+                    "title": title,
+                    "scale": scale,
+                    "axis": {"format": "%"},
+                },
+            },
+        },
+        {
+            "mark": {"type": "rule", "color": INK, "strokeWidth": 2},
+            "encoding": {"y": y, "x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}},
+        },
+    ]
+    low, high = min(shown, key=lambda s: s[1]), max(shown, key=lambda s: s[1])
+    alt = (
+        f"{title}: lowest {low[0]} with {low[1]:.1%}, highest {high[0]} with {high[1]:.1%}, "
+        f"{len(shown)} groups, each with its 95 % interval."
+    )
+    rows = tuple(
+        (group, m.n, m.value, m.interval.low if m.interval else None, m.interval.high if m.interval else None)
+        for group, m in rates
+    )
+    return [
+        Chart(
+            name=name,
+            title=title,
+            alt=alt,
+            spec=layered(
+                layers, values, height={"step": 28}, **(limit_of(ratio, "x", times=high[1]) if ratio else {})
+            ),
+            columns=("Group", "n", "Rate", "Low", "High"),
+            rows=rows,
+        )
+    ]

@@ -1,0 +1,84 @@
+"""Records: one row of answers per example, handed from the process with the model to the one with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from evaluations.spec import EvaluationError, Metric, MetricStatus, Shard, ShardState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from evaluations.data.dataset import Dataset
+
+
+def table_of(data: Dataset, rows: NDArray[np.int64], columns: dict[str, pa.Array]) -> pa.Table:
+    """A table with the ids of `rows` and the answers in `columns`, one per row."""
+    return pa.table({"example_id": pa.array(data.ids[rows].tolist(), pa.string()), **columns})
+
+
+def all_rows(data: Dataset, shard: Shard) -> NDArray[np.int64]:
+    """The rows of a shard of the whole data set."""
+    return np.arange(shard.start, min(shard.stop, data.rows), dtype=np.int64)
+
+
+def join(
+    states: Sequence[ShardState], columns: dict[str, pa.DataType], data: Dataset, rows: NDArray[np.int64]
+) -> pa.Table:
+    """All records in one table, ascending by example id: exactly one per row of `rows`.
+
+    The row numbers in the same order are `rows_by_id(data, rows)`. Raises EvaluationError
+    `bad_records` for what no honest run writes.
+    """
+    schema = pa.schema({"example_id": pa.string(), **columns})
+    for state in states:
+        if not state.records.schema.equals(schema):
+            raise EvaluationError(
+                "bad_records",
+                f"A shard has the columns {state.records.schema.names}, not {schema.names}. Run it again.",
+            )
+    table = (
+        pa.concat_tables([s.records.replace_schema_metadata(None) for s in states])
+        if states
+        else schema.empty_table()
+    )
+    ids = np.array(table.column("example_id").to_pylist(), dtype=object)
+    expected = np.sort(data.ids[rows])
+    order = np.argsort(ids.astype(str), kind="stable")
+    if (
+        len(ids) != len(expected)
+        or any(i is None for i in ids)
+        or not np.array_equal(ids[order].astype(str), expected)
+    ):
+        raise EvaluationError(
+            "bad_records",
+            f"The records do not cover the examples one for one ({len(ids)} records, {len(expected)} examples). "
+            "Run the evaluation again.",
+        )
+    return table.take(order)
+
+
+def rows_by_id(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`rows` ascending by example id: the order in which `join` gives the records."""
+    return rows[np.argsort(data.ids[rows], kind="stable")]
+
+
+def too_many_errors(errors: int, n: int, limit: float) -> str:
+    """Why nothing can be estimated, or "" where the share of examples without an answer is within the limit."""
+    if errors > limit * n:
+        return (
+            f"The model gave no answer for {errors} of {n} examples, more than the "
+            f"{limit:.0%} that the parameters allow."
+        )
+    if errors == n:
+        return "The model gave no answer to any example."
+    return ""
+
+
+def not_estimable(name: str, n: int, reason: str, slice: str = "all") -> Metric:
+    """A metric without a number, and why."""
+    return Metric(name=name, value=None, n=n, slice=slice, status=MetricStatus.NOT_ESTIMABLE, reason=reason)
