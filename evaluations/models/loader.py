@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,29 +13,65 @@ if TYPE_CHECKING:
     from evaluations.models.protocol import Model
 
 
+# What reads which files: each module has load(folder, ref). A new kind of model is a new line.
+ADAPTERS: dict[tuple[Modality, ModelFormat], str] = {
+    (Modality.TEXT_CLASSIFIER, ModelFormat.SAFETENSORS): "evaluations.models.text_hf",
+    (Modality.TABULAR, ModelFormat.SKOPS): "evaluations.models.tabular_skops",
+    (Modality.TABULAR, ModelFormat.ONNX): "evaluations.models.tabular_onnx",
+}
+# Tasks of transformers that have no adapter, by the end of the architecture's name.
+NOT_YET = {
+    "ForObjectDetection": "Object detection",
+    "ForZeroShotObjectDetection": "Object detection",
+    "ForSemanticSegmentation": "Image segmentation",
+    "ForInstanceSegmentation": "Image segmentation",
+    "ForUniversalSegmentation": "Image segmentation",
+    "ForImageSegmentation": "Image segmentation",
+    "ForDepthEstimation": "Depth estimation",
+    "ForAudioClassification": "Audio",
+    "ForAudioFrameClassification": "Audio",
+    "ForSpeechSeq2Seq": "Audio",
+    "ForCTC": "Audio",
+    "ForTextToWaveform": "Audio",
+    "ForVideoClassification": "Video",
+}
+
+
 def load(ref: ModelRef) -> Model:
     """The model at `ref`. Raises EvaluationError with what is wrong with the files."""
     folder = Path(ref.path)
     if not folder.is_dir():
         raise EvaluationError("model_missing", "The model's folder is not there. Push the model again.")
-    if ref.modality is Modality.TEXT_CLASSIFIER and ref.format is ModelFormat.SAFETENSORS:
-        from evaluations.models import text_hf
+    _refuse_other_tasks(folder)
+    module = ADAPTERS.get((ref.modality, ref.format))
+    if module is None:
+        known = [format.value for modality, format in ADAPTERS if modality is ref.modality]
+        raise EvaluationError(
+            "model_unsupported",
+            f"A {ref.modality} model in {ref.format} format is not supported yet. "
+            f"Supported for {ref.modality}: {', '.join(known) or 'no format'}.",
+            skipped=True,
+        )
+    model: Model = importlib.import_module(module).load(folder, ref)
+    return model
 
-        return text_hf.load(folder, ref)
-    if ref.modality is Modality.TABULAR and ref.format is ModelFormat.SKOPS:
-        from evaluations.models import tabular_skops
 
-        return tabular_skops.load(folder, ref)
-    if ref.modality is Modality.TABULAR and ref.format is ModelFormat.ONNX:
-        from evaluations.models import tabular_onnx
-
-        return tabular_onnx.load(folder, ref)
-    raise EvaluationError(
-        "model_unsupported",
-        f"A {ref.modality} model in {ref.format} format is not supported yet. "
-        "Supported: text_classifier in safetensors; tabular in skops or onnx.",
-        skipped=True,
-    )
+def _refuse_other_tasks(folder: Path) -> None:
+    """Raises `model_unsupported` for a folder that says it does what no adapter here does."""
+    task = "Image generation" if (folder / "model_index.json").is_file() else None  # a diffusers pipeline
+    if task is None and (folder / "config.json").is_file():
+        try:
+            config = json.loads((folder / "config.json").read_bytes())
+            names = [str(name) for name in config.get("architectures") or ()]
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return  # the adapter says what is wrong with it
+        task = next((NOT_YET[end] for name in names for end in NOT_YET if name.endswith(end)), None)
+    if task is not None:
+        raise EvaluationError(
+            "model_unsupported",
+            f"{task} is not supported yet. Supported: {', '.join(sorted({m.value for m, _ in ADAPTERS}))}.",
+            skipped=True,
+        )
 
 
 def one_file(folder: Path, pattern: str) -> Path:
