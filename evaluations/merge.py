@@ -51,16 +51,20 @@ def merge_request(
             )
         ctx.parent_states = [shardfiles.read(parent_shards, shard, asked)[0] for shard in plan]
     result = evaluation.merge([state for state, _ in read], data, params, ctx)
-    devices = sorted({meta.device for _, meta in read})
-    result = result.model_copy(
-        update={
-            "environment": {**environment(), "device": ", ".join(devices)},
-            "cost": total_cost([meta.cost for _, meta in read]),
-        }
-    )
-    result = EvaluationResult.model_validate(result.model_dump(by_alias=True))  # model_copy checks nothing
+    result = finished(result, [meta.cost for _, meta in read], [meta.device for _, meta in read])
     shardfiles.write_whole(out / "result.json", result.model_dump_json(by_alias=True).encode())
     return result
+
+
+def finished(result: EvaluationResult, costs: Sequence[Cost], devices: Sequence[str]) -> EvaluationResult:
+    """The result with the environment it was made in and what it cost."""
+    result = result.model_copy(
+        update={
+            "environment": {**environment(), "device": ", ".join(sorted(set(devices)))},
+            "cost": total_cost(costs),
+        }
+    )
+    return EvaluationResult.model_validate(result.model_dump(by_alias=True))  # model_copy checks nothing
 
 
 def for_parent(request: RunRequest) -> RunRequest:

@@ -95,6 +95,11 @@ def load(folder: Path, ref: ModelRef) -> SkopsClassifier:
     return SkopsClassifier(estimator, agreed_labels(ref, own, len(own)))
 
 
+def of_estimator(estimator: Any, labels: tuple[str, ...] = ()) -> SkopsClassifier:
+    """A fitted scikit-learn classifier that is in memory already, as a notebook has it."""
+    return SkopsClassifier(estimator, labels or tuple(_label(c) for c in estimator.classes_))
+
+
 def _label(value: Any) -> str:
     from evaluations.data.dataset import label_text
 

@@ -1,0 +1,287 @@
+"""Evaluations without a server: one model, one data set, any number of evaluations over shared answers.
+
+From a notebook: `evaluations.run("quality.classification", "./model", frame, target="label")`. The
+model's code runs in this process, without the sandbox that an audit of the service has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evaluations import catalogue
+from evaluations.spec import (
+    DataRef,
+    Evaluation,
+    EvaluationError,
+    EvaluationResult,
+    Failure,
+    ModelFormat,
+    ModelRef,
+    Params,
+    Progress,
+    Role,
+    RunRequest,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evaluations.data.dataset import Dataset
+    from evaluations.engine.score_store import ScoreStore
+    from evaluations.models.protocol import Model
+    from evaluations.results import Results
+
+Ended = EvaluationResult | Failure
+
+
+@dataclass(frozen=True)
+class Item:
+    """One evaluation to run, under a name of its own."""
+
+    name: str
+    evaluation: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Subject:
+    """What is evaluated: the model is loaded when the first evaluation needs it, the parent likewise."""
+
+    ref: ModelRef
+    model: Any = None
+    parent: Any = None
+
+    def loaded(self) -> Model:
+        from evaluations.models.loader import load
+
+        self.model = self.model or load(self.ref)
+        return self.model  # type: ignore[no-any-return]  # a protocol of its kind
+
+    def loaded_parent(self) -> Model:
+        from evaluations.models.loader import load
+
+        if self.parent is None and self.ref.parent is not None:
+            self.parent = load(self.ref.parent)
+        return self.parent  # type: ignore[no-any-return]
+
+
+def run_items(
+    items: Sequence[Item],
+    subject: Subject,
+    data_ref: DataRef,
+    *,
+    seed: int,
+    out: Path | None = None,
+    resources: str = "",
+    on_progress: Callable[[str, Progress], None] = lambda item, progress: None,
+) -> Iterator[tuple[Item, Ended]]:
+    """Runs each item in turn; what cannot be run is a Failure with its reason. Answers are shared between them.
+
+    With `out` the answers are kept there, so that an interrupted run goes on where it stopped.
+    """
+    from evaluations.data import dataset
+    from evaluations.engine.score_store import ScoreStore
+
+    data = dataset.read(data_ref, subject.ref.modality)
+    store = ScoreStore(out / "scores" if out else None)
+    with _folder(out) as place:
+        for item in items:
+            request = RunRequest(
+                run_id="local",
+                evaluation=item.evaluation,
+                params=dict(item.params),
+                model=subject.ref,
+                data=data_ref,
+                seed=seed,
+                resources=resources,
+            )
+
+            def report(progress: Progress, name: str = item.name) -> None:
+                on_progress(name, progress)
+
+            try:
+                yield item, _run(request, subject, data, store, place / item.name, report)
+            except EvaluationError as error:
+                yield item, Failure(code=error.code, message=error.message, skipped=error.skipped)
+            finally:
+                store.flush()
+
+
+def _run(
+    request: RunRequest,
+    subject: Subject,
+    data: Dataset,
+    store: ScoreStore,
+    out: Path,
+    report: Callable[[Progress], None],
+) -> EvaluationResult:
+    from evaluations.context import Context
+    from evaluations.merge import finished, for_parent
+    from evaluations.runner import Meter, check_access, check_before_data, checked_plan, resolve
+
+    evaluation, params = resolve(request)
+    check_before_data(evaluation, request)
+    shards = checked_plan(evaluation, params, data).shards
+    total = sum(shard.stop - shard.start for shard in shards)
+    model = subject.loaded()
+    check_access(evaluation, model)
+    context = Context(request, out, on_progress=report, total=total, store=store)
+    spent = Meter()
+    spent.since_last(model)  # what loading took is not this evaluation's
+    states = [_shard(evaluation, model, data, params, context, shard) for shard in shards]
+    if evaluation.requires.parent:
+        asked = for_parent(request)
+        theirs = Context(asked, out, on_progress=report, total=total, store=store)
+        parent = subject.loaded_parent()
+        context.parent_states = [_shard(evaluation, parent, data, params, theirs, shard) for shard in shards]
+    result = evaluation.merge(states, data, params, context)
+    report(Progress(done=total, total=total, message="done"))
+    return finished(result, [spent.since_last(model)], [model.device])
+
+
+def _shard(
+    evaluation: Evaluation, model: Model, data: Dataset, params: Params, context: Any, shard: Any
+) -> Any:
+    context.offset = shard.start
+    return evaluation.run_shard(model, data, params, context, shard)
+
+
+@contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="auditor-") as temporary:
+        yield Path(temporary)
+
+
+# --- from a notebook ------------------------------------------------------------------------------
+
+
+def run(
+    evaluations: str | Sequence[str],
+    model: Any,
+    data: Any,
+    *,
+    target: str | None = None,
+    sensitive: Sequence[str] = (),
+    roles: Mapping[str, str] | None = None,
+    favourable_label: str | None = None,
+    labels: Sequence[str] = (),
+    parent: Any = None,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    resources: str = "",
+    progress: bool = True,
+) -> Results:
+    """Evaluates `model` on `data` and returns frames and charts.
+
+    `model` is a folder, a ModelRef, a fitted scikit-learn classifier or any object with the methods of
+    `evaluations.models.protocol`. `data` is a frame, a file, a folder or a DataRef. Columns without a
+    role are inputs. `params` are those of the evaluation; with several, a mapping from name to params.
+    Raises EvaluationError where nothing could be run at all.
+    """
+    from evaluations.results import Results, bars
+
+    names = [evaluations] if isinstance(evaluations, str) else list(evaluations)
+    given = {names[0]: params or {}} if len(names) == 1 and params is not None else dict(params or {})
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise EvaluationError(
+            "bad_params",
+            f"Parameters are given for {', '.join(unknown)}, which is not among {', '.join(names)}.",
+        )
+    items = [Item(name, catalogue.get(name).name, given.get(name, {})) for name in names]
+    subject = _subject(model, labels, parent)
+    with tempfile.TemporaryDirectory(prefix="auditor-") as folder:
+        ref = _data_ref(data, Path(folder), target, sensitive, roles, favourable_label)
+        with bars(names, shown=progress) as on_progress:
+            ended = {
+                item.name: outcome
+                for item, outcome in run_items(
+                    items, subject, ref, seed=seed, resources=resources, on_progress=on_progress
+                )
+            }
+    return Results(ended)
+
+
+def _subject(model: Any, labels: Sequence[str], parent: Any) -> Subject:
+    ref, made = _model(model, labels)
+    if parent is None:
+        return Subject(ref, made)
+    parent_ref, parent_made = _model(parent, labels)
+    return Subject(ref.model_copy(update={"parent": parent_ref}), made, parent_made)
+
+
+def _model(model: Any, labels: Sequence[str]) -> tuple[ModelRef, Any]:
+    """The reference of a model, and the model itself where it is in memory already."""
+    from evaluations.data.digests import folder_digest
+    from evaluations.models.detect import detect
+
+    if isinstance(model, ModelRef):
+        return model, None
+    if isinstance(model, str | Path):
+        modality, kind = detect(Path(model))
+        digest = folder_digest(Path(model))
+        return ModelRef(
+            path=str(model), digest=digest, modality=modality, format=kind, labels=tuple(labels)
+        ), None
+    if hasattr(model, "predict_proba") and not hasattr(model, "adapter"):
+        from evaluations.models.tabular_skops import of_estimator
+
+        model = of_estimator(model, tuple(labels))
+    digest = (
+        f"object:{hashlib.sha256(f'{id(model)}:{time.time_ns()}'.encode()).hexdigest()}"  # not registered
+    )
+    return (
+        ModelRef(
+            path="", digest=digest, modality=model.modality, format=ModelFormat.SKOPS, labels=tuple(labels)
+        ),
+        model,
+    )
+
+
+def _data_ref(
+    data: Any,
+    folder: Path,
+    target: str | None,
+    sensitive: Sequence[str],
+    roles: Mapping[str, str] | None,
+    favourable_label: str | None,
+) -> DataRef:
+    from evaluations.data.digests import path_digest
+    from evaluations.data.formats import column_names, format_of
+
+    if isinstance(data, DataRef):
+        return data
+    path = Path(data) if isinstance(data, str | Path) else _written(data, folder)
+    columns = column_names(path)
+    named = {target: "target"} if target else {}
+    named |= dict.fromkeys(sensitive, "sensitive") | dict(roles or {})
+    absent = sorted(set(named) - set(columns))
+    if absent:
+        raise EvaluationError(
+            "column_missing",
+            f"The data has no column {absent[0]!r}. Its columns are {', '.join(columns[:30])}.",
+        )
+    return DataRef(
+        path=str(path),
+        digest=path_digest(path),
+        format=format_of(path),
+        roles={column: Role(named.get(column, "input")) for column in columns},
+        favourable_label=favourable_label,
+    )
+
+
+def _written(frame: pd.DataFrame, folder: Path) -> Path:
+    path = folder / "data.parquet"
+    frame.to_parquet(path, index=False)
+    return path
