@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from evaluations.models.protocol import Classifier, Generation, Generator, Model, Scores
 
 
+GENERATED = pa.schema({"text": pa.string(), "status": pa.string(), "reason": pa.string(), "cut": pa.bool_()})
+
+
 def _silent(progress: Progress) -> None:
     """Progress that nobody follows, as in a notebook."""
 
@@ -93,10 +96,12 @@ class Context:
         ids: NDArray[np.str_],
         ask: Callable[[NDArray[np.int64]], pa.Table],
         message: str = "asking the model",
+        schema: pa.Schema | None = None,
         **settings: object,
     ) -> pa.Table:
         """A row of answers per id, in order. What this model was asked before, in whichever evaluation, is not
-        asked again. `kind` and `settings` say what is asked; `ask` maps positions in `ids` to a table.
+        asked again. `kind` and `settings` say what is asked; `ask` maps positions in `ids` to a table, with the
+        columns of `schema` where that is given.
         """
 
         def before_chunk(done: int) -> None:
@@ -104,21 +109,31 @@ class Context:
             self.progress(done, len(ids), message)
 
         found = self.store.answers(
-            key_of(self.request, model, kind, **settings), ids, ask, before_chunk=before_chunk
+            key_of(self.request, model, kind, **settings),
+            ids,
+            ask,
+            before_chunk=before_chunk,
+            schema=schema,
         )
         self.progress(len(ids), len(ids), message)
         return found
 
-    def predictions(self, model: Classifier, data: Dataset, rows: NDArray[np.int64]) -> Scores:
-        """Class probabilities of `rows`, shape (len(rows), K), in the order of `rows`."""
+    def predictions(
+        self, model: Classifier, data: Dataset, rows: NDArray[np.int64], sample: int = 0
+    ) -> Scores:
+        """Class probabilities of `rows`, shape (len(rows), K), in the order of `rows`.
+
+        `sample` numbers repeated questions of the same rows: each is asked anew.
+        """
         from evaluations.models.protocol import Scores
-        from evaluations.scoring import probs_column, read_probs
+        from evaluations.scoring import PROBS, probs_column, read_probs
 
         def ask(positions: NDArray[np.int64]) -> pa.Table:
             scores = model.predict_proba(data.inputs(rows[positions], model.columns))
             return pa.table({"probs": probs_column(scores.probs, scores.errors)})
 
-        table = self.answers(model, "probs", data.ids[rows], ask, "scoring")
+        again = {"sample": sample} if sample else {}
+        table = self.answers(model, "probs", data.ids[rows], ask, "scoring", PROBS, **again)
         probs, errors = read_probs(table.column("probs"), len(model.labels))
         return Scores(probs, errors, np.ones(len(rows), bool))
 
@@ -137,22 +152,17 @@ class Context:
             seeds = [derive_seed(self.seed, f"{ids[i]}:sample:{sample}") % 2**63 for i in positions]
             made = model.generate([prompts[i] for i in positions], settings, seeds)
             given = [None if g.status == "error" else g for g in made]
-            return pa.table(
-                {
-                    "text": pa.array([g and g.text for g in given], pa.string()),
-                    "status": pa.array([g and g.status for g in given], pa.string()),
-                    "reason": pa.array([g and g.reason for g in given], pa.string()),
-                    "cut": pa.array([g and g.cut for g in given], pa.bool_()),
-                }
-            )
+            columns = ([g and getattr(g, name) for g in given] for name in GENERATED.names)
+            return pa.table(list(columns), schema=GENERATED)
 
-        asked = hashlib.sha256("\0".join(prompts).encode("utf-8", "surrogatepass")).hexdigest()
+        # The prompt is part of the id, not of the question: shards cut elsewhere find the same answers.
+        asked = np.array([f"{i}:{_digest(prompt)}" for i, prompt in zip(ids, prompts, strict=True)])
         table = self.answers(
-            model, "text", ids, ask, "generating", prompts=asked, sample=sample, **settings.model_dump()
+            model, "text", asked, ask, "generating", GENERATED, sample=sample, **settings.model_dump()
         )
         return [
-            Generation(row["text"], row["status"], row["reason"], cut=row["cut"])
-            if row["status"] is not None
+            Generation(row["text"], row["status"], row["reason"] or "", cut=bool(row["cut"]))
+            if row["status"] in ("ok", "blocked") and row["text"] is not None
             else Generation("", "error", "The model gave no answer.")
             for row in table.to_pylist()
         ]
@@ -182,6 +192,10 @@ class Context:
             warnings=tuple(warnings or ()),
             coverage=coverage,
         )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def derive_seed(seed: int, name: str) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 
 from evaluations.spec import EvaluationError, Metric, MetricStatus, Shard, ShardState
 
@@ -41,30 +42,28 @@ def join(
                 "bad_records",
                 f"A shard has the columns {state.records.schema.names}, not {schema.names}. Run it again.",
             )
-    table = (
-        pa.concat_tables([s.records.replace_schema_metadata(None) for s in states])
-        if states
-        else schema.empty_table()
+    table = pa.concat_tables(
+        [schema.empty_table(), *(s.records.replace_schema_metadata(None) for s in states)]
     )
-    ids = np.array(table.column("example_id").to_pylist(), dtype=object)
-    expected = np.sort(data.ids[rows])
-    order = np.argsort(ids.astype(str), kind="stable")
-    if (
-        len(ids) != len(expected)
-        or any(i is None for i in ids)
-        or not np.array_equal(ids[order].astype(str), expected)
-    ):
+    order = rows_by_id(data, rows)
+    place = pyarrow.compute.index_in(
+        pa.array(data.ids[order].tolist(), pa.string()), value_set=table.column("example_id").combine_chunks()
+    )
+    # As many records as examples, and each example among them: then each comes exactly once.
+    if table.num_rows != len(order) or place.null_count:
         raise EvaluationError(
             "bad_records",
-            f"The records do not cover the examples one for one ({len(ids)} records, {len(expected)} examples). "
+            f"The records do not cover the examples one for one ({table.num_rows} records, {len(order)} examples). "
             "Run the evaluation again.",
         )
-    return table.take(order)
+    return table.take(place)
 
 
 def rows_by_id(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """`rows` ascending by example id: the order in which `join` gives the records."""
-    return rows[np.argsort(data.ids[rows], kind="stable")]
+    rank = np.empty(data.rows, dtype=np.int64)
+    rank[data.by_id] = np.arange(data.rows)
+    return rows[np.argsort(rank[rows], kind="stable")]
 
 
 def too_many_errors(errors: int, n: int, limit: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LABELS", "Scored", "all_rows", "collect", "not_estimable", "score_shard", "too_many_errors"]
 
+PROBS = pa.schema({"probs": pa.list_(pa.float64())})
 LABELS = b"labels"  # key of the schema metadata: class names in output order, as JSON
 
 
@@ -40,7 +42,7 @@ class Scored:
     def n(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """Most probable class; only meaningful where there is no error."""
         return np.argmax(np.nan_to_num(self.probs), axis=1)
@@ -51,6 +53,8 @@ class Scored:
 
     def answered(self) -> Scored:
         """Without the error rows."""
+        if not self.errors.any():
+            return self
         keep = ~self.errors
         return replace(
             self,
@@ -62,6 +66,8 @@ class Scored:
 
     def filled(self, how: Literal["worst", "best"]) -> Scored:
         """Error rows counted as certain and wrong (worst) or certain and right (best)."""
+        if not self.errors.any():
+            return self
         answer = self.truth if how == "best" else (self.truth + 1) % len(self.labels)
         probs = self.probs.copy()
         probs[self.errors] = np.eye(len(self.labels))[answer[self.errors]]

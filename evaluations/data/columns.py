@@ -31,6 +31,16 @@ def text_of(value: Any) -> str | None:
     return label_text(value) or None  # an empty cell is a missing one
 
 
+def distinct(column: pa.ChunkedArray) -> tuple[list[str | None], NDArray[np.int64]]:
+    """Texts (None: missing), and which of them each row has. Each distinct value is turned into text once."""
+    values = column.combine_chunks()
+    try:
+        encoded = values.dictionary_encode(null_encoding="encode")
+    except pa.ArrowNotImplementedError:  # lists and other kinds that cannot be compared
+        return [text_of(value) for value in values.to_pylist()], np.arange(len(values))
+    return [text_of(value) for value in encoded.dictionary.to_pylist()], np.asarray(encoded.indices, np.int64)
+
+
 def names_of(names: Iterable[Any], limit: int = 12) -> str:
     """Names for a message: quoted, each shortened, at most `limit`."""
     names = [repr(str(n)[:60]) for n in names]
@@ -101,15 +111,15 @@ def labels(table: pa.Table, ref: DataRef, ids: NDArray[np.str_]) -> NDArray[np.s
             "column_type",
             f"Column {column!r} holds {kind}, but a label is a single value. Choose the label column.",
         )
-    found = [text_of(value) for value in table.column(column).to_pylist()]
-    empty = [i for i, label in enumerate(found) if label is None]
-    if empty:
+    names, index = distinct(table.column(column))
+    empty = np.flatnonzero(np.array([name is None for name in names], dtype=bool)[index])
+    if len(empty):
         raise EvaluationError(
             "label_missing",
-            f"{len(empty)} of {len(found)} rows have no label in column {column!r} (first: row {empty[0] + 1}, "
+            f"{len(empty)} of {len(index)} rows have no label in column {column!r} (first: row {empty[0] + 1}, "
             f"id {str(ids[empty[0]])[:60]!r}). Label them or leave them out.",
         )
-    return np.array(found, dtype=np.str_)
+    return np.array(names, dtype=np.str_)[index]
 
 
 def numbers(table: pa.Table, ref: DataRef, ids: NDArray[np.str_]) -> NDArray[np.float64]:

@@ -43,6 +43,11 @@ class Dataset:
     def rows(self) -> int:
         return len(self.ids)
 
+    @cached_property
+    def by_id(self) -> NDArray[np.int64]:
+        """Row numbers ascending by example id."""
+        return np.argsort(self.ids, kind="stable")
+
     # --- what the model is fed ------------------------------------------------------------------
 
     def inputs(self, rows: NDArray[np.int64], wanted: tuple[str, ...] | None) -> Any:
@@ -130,24 +135,30 @@ class Dataset:
     def class_indices(self, labels: Sequence[str]) -> NDArray[np.int64]:
         """Row labels as indices into the model's `labels`. Raises `labels_unmatched`, naming both sets."""
         index = {label: i for i, label in enumerate(labels)}
-        unknown = sorted({str(t) for t in np.unique(self.truth)} - index.keys())
+        names, codes = self._classes
+        unknown = [name for name in names if name not in index]
         if unknown:
             raise EvaluationError(
                 "labels_unmatched",
-                f"The data set has the labels {names_of(sorted(set(self.truth.tolist())))}, the model has "
-                f"{names_of(labels)}: {names_of(unknown)} cannot be matched. Register the model with its class names "
-                "in output order, or correct the label column.",
+                f"The data set has the labels {names_of(names)}, the model has {names_of(labels)}: "
+                f"{names_of(unknown)} cannot be matched. Register the model with its class names in output order, "
+                "or correct the label column.",
             )
-        return np.array([index[t] for t in self.truth], dtype=np.int64)
+        return np.array([index[name] for name in names], dtype=np.int64)[codes]
+
+    @cached_property
+    def _classes(self) -> tuple[list[str], NDArray[np.int64]]:
+        """The labels that occur, sorted, and which of them each row has."""
+        names, codes = np.unique(self.truth, return_inverse=True)
+        return names.tolist(), codes
 
     # --- how rows belong together -----------------------------------------------------------------
 
     def groups(self, column: str) -> NDArray[np.str_]:
         """The group of each row in a column; missing values are a group of their own."""
-        values = self.table.column(column).to_pylist()
-        return np.array(
-            [MISSING_GROUP if g is None else g for g in map(columns.text_of, values)], dtype=np.str_
-        )
+        names, codes = columns.distinct(self.table.column(column))
+        named = [MISSING_GROUP if name is None else name for name in names]
+        return np.array(named, dtype=np.str_)[codes]
 
     @cached_property
     def clusters(self) -> NDArray[np.str_] | None:

@@ -1,17 +1,19 @@
 """Answers that a model has given, by what was asked and of which example: asked once, used by every evaluation.
 
 Safe files alone: one Parquet file per question and write, no pickle. Rows without an answer are
-kept for this process and never written, so that a later run asks again.
+kept for this process and never written, so that a later run asks again. What earlier runs of the
+same model left is as hostile as the model: files that are no answers to the question are not used.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 CHUNK = 2048  # rows asked for at once: what a cancel waits for
 WRITE_EVERY = 20.0  # seconds: what a killed run asks again
+ID = "example_id"
 DECIDING = (
     "numpy",
     "onnxruntime",
@@ -41,21 +44,26 @@ DECIDING = (
 )
 
 
-def key_of(request: RunRequest, model: Model, kind: str, **settings: Any) -> str:
-    """Digest of everything that decides the answers: artefact, adapter, device class, libraries, data, settings."""
-    versions = {}
+@functools.cache
+def _versions() -> dict[str, str]:
+    found = {}
     for library in DECIDING:
         try:
-            versions[library] = importlib.metadata.version(library)
+            found[library] = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:
             continue
+    return found
+
+
+def key_of(request: RunRequest, model: Model, kind: str, **settings: Any) -> str:
+    """Digest of everything that decides the answers: artefact, adapter, device class, libraries, data, settings."""
     deciding = {
         "kind": kind,
         "model": request.model.digest,
         "labels": request.model.labels,
         "adapter": model.adapter,
         "device": model.device,
-        "libraries": versions,
+        "libraries": _versions(),
         "data": request.data.digest,
         "roles": request.data.roles,
         "settings": settings,
@@ -68,7 +76,7 @@ class ScoreStore:
 
     def __init__(self, here: Path | None = None, earlier: Path | None = None) -> None:
         self.here, self.earlier = here, earlier
-        self._known: dict[str, dict[str, tuple[pa.Table, int]]] = {}
+        self._known: dict[str, _Known] = {}
         self._unwritten: dict[str, list[pa.Table]] = {}
         self._written = time.monotonic()
 
@@ -80,27 +88,34 @@ class ScoreStore:
         *,
         before_chunk: Callable[[int], None] = lambda done: None,
         chunk: int = CHUNK,
+        schema: pa.Schema | None = None,
     ) -> pa.Table:
         """One row of answers per id, in order; only ids not known yet are asked for.
 
         `ask` maps positions in `ids` to a table with a row for each; a row whose columns are all null
         is an example without an answer. `before_chunk` is told how many ids have an answer, and may raise.
+        Files with other columns than `schema`, or than `ask` gives, are passed over.
         """
+        names: list[str] = ids.tolist()
+        if not names:
+            return ask(np.empty(0, dtype=np.int64))
         if key not in self._known:
             self._known[key] = self._read(key)
         known = self._known[key]
-        names = [str(i) for i in ids]
-        missing: NDArray[np.int64] = np.array(
-            [i for i, name in enumerate(names) if name not in known], dtype=np.int64
-        )
-        for start in range(0, len(missing), chunk):
-            before_chunk(len(names) - len(missing) + start)
-            rows = missing[start : start + chunk]
-            table = ask(rows).combine_chunks()
-            for position, row in enumerate(rows):
-                known[names[row]] = (table, position)
-            self._keep(key, [names[row] for row in rows], table)
-        return _gather(known, names)
+        if schema is not None:
+            known = self._known[key] = known.agreeing(schema)
+        places = known.find(names)
+        while len(missing := np.flatnonzero(places < 0)):
+            for start in range(0, len(missing), chunk):
+                before_chunk(len(names) - len(missing) + start)
+                rows = missing[start : start + chunk]
+                table = ask(rows).combine_chunks()
+                known = self._known[key] = known.agreeing(table.schema)
+                asked = [names[row] for row in rows]
+                known.add(asked, table)
+                self._keep(key, asked, table)
+            places = known.find(names)
+        return known.take(places)
 
     def flush(self) -> None:
         """Writes what has not been written yet."""
@@ -116,43 +131,78 @@ class ScoreStore:
         self._written = time.monotonic()
 
     def _keep(self, key: str, names: list[str], table: pa.Table) -> None:
+        if self.here is None:
+            return
         answered = np.zeros(table.num_rows, dtype=bool)
         for column in table.columns:
             answered |= ~np.asarray(column.is_null())
-        named = table.add_column(0, "example_id", pa.array(names, pa.string()))
-        self._unwritten.setdefault(key, []).append(named.filter(pa.array(answered)))
+        named = table.add_column(0, ID, pa.array(names, pa.string()))
+        self._unwritten.setdefault(key, []).append(
+            named if answered.all() else named.filter(pa.array(answered))
+        )
         if time.monotonic() - self._written > WRITE_EVERY:
             self.flush()
 
-    def _read(self, key: str) -> dict[str, tuple[pa.Table, int]]:
-        found: dict[str, tuple[pa.Table, int]] = {}
+    def _read(self, key: str) -> _Known:
+        known = _Known()
         for path in self._files(key):
             try:
-                table = pa.parquet.read_table(path).combine_chunks()
+                table = pa.parquet.ParquetFile(path).read().replace_schema_metadata(None).combine_chunks()
                 table.validate(full=True)
-                names = table.column("example_id").to_pylist()
+                names = table.column(ID)
             except (OSError, KeyError, pa.ArrowException):  # damaged by a kill or by a model: ask again
                 continue
-            table = table.drop_columns(["example_id"])
-            found.update({name: (table, row) for row, name in enumerate(names) if isinstance(name, str)})
-        return found
+            if names.type == pa.string() and not names.null_count:
+                known.add(names.to_pylist(), table.drop_columns([ID]), read=True)
+        return known
 
     def _files(self, key: str) -> Iterator[Path]:
         for folder in (self.earlier, self.here):
             if folder is not None and folder.is_dir():
-                yield from sorted(folder.glob(f"{key}-*.parquet"))
+                yield from (p for p in sorted(folder.glob(f"{key}-*.parquet")) if not p.is_symlink())
 
 
-def _gather(known: dict[str, tuple[pa.Table, int]], names: list[str]) -> pa.Table:
-    """The rows of `names`, taken from each table at once."""
-    tables: dict[int, pa.Table] = {}
-    offsets: dict[int, int] = {}
-    total = 0
-    take: NDArray[np.int64] = np.empty(len(names), dtype=np.int64)
-    for i, name in enumerate(names):
-        table, row = known[name]
-        if id(table) not in offsets:
-            tables[id(table)], offsets[id(table)] = table, total
-            total += table.num_rows
-        take[i] = offsets[id(table)] + row
-    return pa.concat_tables(tables.values()).take(take)
+class _Known:
+    """The answers to one question: tables end to end, and each id's place in them."""
+
+    def __init__(self) -> None:
+        self.tables: list[pa.Table] = []
+        self.names: list[Sequence[str]] = []
+        self.read: list[bool] = []  # came from a file
+        self._places: dict[str, int] = {}
+
+    def add(self, names: Sequence[str], table: pa.Table, *, read: bool = False) -> None:
+        start = sum(len(held) for held in self.names)
+        self._places.update(zip(names, range(start, start + len(names)), strict=True))
+        self.tables.append(table)
+        self.names.append(names)
+        self.read.append(read)
+
+    def agreeing(self, schema: pa.Schema) -> _Known:
+        """Without what was read from files with other columns."""
+        held = list(zip(self.names, self.tables, self.read, strict=True))
+        if all(table.schema.equals(schema) for _, table, read in held if read):
+            return self
+        kept = _Known()
+        for names, table, read in held:
+            if not read or table.schema.equals(schema):
+                kept.add(names, table, read=read)
+        return kept
+
+    def find(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The place of each id, -1 where it is not known."""
+        places = self._places
+        return np.fromiter((places.get(name, -1) for name in names), dtype=np.int64, count=len(names))
+
+    def take(self, places: NDArray[np.int64]) -> pa.Table:
+        """The rows at `places`, touching only the tables that hold them."""
+        starts = np.cumsum([0, *(len(held) for held in self.names)])
+        used, which = np.unique(np.searchsorted(starts, places, side="right") - 1, return_inverse=True)
+        begins = np.cumsum([0, *(len(self.names[i]) for i in used)])[
+            :-1
+        ]  # of each used table among the used ones
+        rows = places - starts[used][which] + begins[which]
+        table = pa.concat_tables([self.tables[i] for i in used])
+        if (np.diff(rows) == 1).all():  # in the order in which they were asked
+            return table.slice(int(rows[0]), len(rows)).combine_chunks()
+        return table.take(rows)

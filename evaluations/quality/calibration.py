@@ -42,12 +42,13 @@ class Calibration:
     """Confidence (the largest probability) against the share of right answers, in bins of confidence."""
 
     name: ClassVar[str] = "quality.calibration"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Calibration"
     question: ClassVar[str] = "When the model says it is 90 % sure, is it right 90 % of the time?"
     Params: ClassVar[type[Params]] = ScoredParams
     requires: ClassVar[Requirements] = Requirements(
-        modalities=(Modality.TEXT_CLASSIFIER, Modality.TABULAR), access=(Access.LABEL | Access.PROBS).value
+        modalities=(Modality.TEXT_CLASSIFIER, Modality.IMAGE_CLASSIFIER, Modality.TABULAR),
+        access=(Access.LABEL | Access.PROBS).value,
     )
     tags: ClassVar[tuple[str, ...]] = ("calibration", "uncertainty")
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
@@ -86,7 +87,7 @@ class Calibration:
             title="Calibration error of a perfect model",
             unit="probability",
             direction=Direction.CONTEXT,
-            formula="mean ECE when right ~ Bernoulli(confidence), 999 draws on the same confidences",
+            formula="exact mean of ECE when right ~ Bernoulli(confidence), on the same confidences",
             reference="Vaicenavicius et al. 2019, arXiv 1902.06977",
             plain="A perfectly calibrated model with these confidences would show {value} on so many examples.",
         ),
@@ -95,7 +96,7 @@ class Calibration:
             title="Calibration error of a perfect model, 95 % quantile",
             unit="probability",
             direction=Direction.CONTEXT,
-            formula="95 % quantile of ECE when right ~ Bernoulli(confidence), 999 draws on the same confidences",
+            formula="95 % quantile of ECE when right ~ Bernoulli(confidence), 9,999 draws on the same confidences",
             reference="Vaicenavicius et al. 2019, arXiv 1902.06977",
             plain="A perfectly calibrated model would show more than {value} only once in twenty times.",
         ),

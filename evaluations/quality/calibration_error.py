@@ -9,6 +9,7 @@ import numpy as np
 from scipy import optimize, special
 
 from evaluations import stats
+from evaluations.quality.calibration_null import Null
 from evaluations.scoring import Scored, not_estimable, too_many_errors
 from evaluations.spec import Interval, Metric
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from evaluations.context import Context
 
 BINS = 15
-NULL_DRAWS = 999
 NAMES = ("ece", "ece_debiased", "ece_adaptive", "ece_classwise", "ece_null_mean", "ece_null_q95", "brier")
 
 
@@ -51,14 +51,15 @@ def measure(scored: Scored, max_error_rate: float, ctx: Context) -> list[Metric]
         return [not_estimable(name, scored.n, reason) for name in NAMES]
     answered, n = scored.answered(), scored.n
     confidence, right = top_label(answered)
-    null = null_eces(confidence, ctx.rng("null:ece"))
+    null = Null(confidence, equal_width(confidence))
+    draws = null.draw(ctx.rng("null:ece"))
     return [
         Metric(name="ece", value=binned(equal_width(confidence), confidence, right).ece, n=n),
         _debiased(scored),
         Metric(name="ece_adaptive", value=binned(equal_count(confidence), confidence, right).ece, n=n),
         Metric(name="ece_classwise", value=classwise(answered), n=n),
-        Metric(name="ece_null_mean", value=float(null.mean()), n=n),
-        Metric(name="ece_null_q95", value=float(np.quantile(null, 0.95)), n=n),
+        Metric(name="ece_null_mean", value=null.mean, n=n),
+        Metric(name="ece_null_q95", value=float(np.quantile(draws, 0.95)), n=n),
         _brier(scored),
     ]
 
@@ -102,24 +103,6 @@ def classwise(scored: Scored) -> float:
         p = scored.probs[:, k]
         errors.append(binned(equal_width(p), p, (scored.truth == k).astype(np.float64)).ece)
     return float(np.mean(errors))
-
-
-def null_eces(
-    confidence: NDArray[np.float64], rng: np.random.Generator, draws: int = NULL_DRAWS
-) -> NDArray[np.float64]:
-    """ECE of a perfectly calibrated model with these confidences, `draws` times: right ~ Bernoulli(confidence)."""
-    order = np.argsort(confidence, kind="stable")
-    ordered = confidence[order]
-    index = equal_width(ordered)
-    starts = np.flatnonzero(np.diff(index, prepend=-1))
-    expected = np.add.reduceat(ordered, starts)
-    step = max(1, 2_000_000 // len(ordered))
-    found = []
-    for start in range(0, draws, step):
-        right = rng.random((min(step, draws - start), len(ordered))) < ordered
-        sums = np.add.reduceat(right, starts, axis=1, dtype=np.float64)
-        found.append(np.abs(sums - expected).sum(axis=1) / len(ordered))
-    return np.concatenate(found)
 
 
 # --- without bias, with an honest interval ----------------------------------------------------------

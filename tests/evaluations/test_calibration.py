@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import special
+from scipy import stats as scipy_stats
 
 from evaluations import catalogue
 from evaluations.quality import calibration_error as ce
+from evaluations.quality.calibration_null import Null, poisson_binomial
 from tests.evaluations import make
 
 Model = Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -18,6 +21,10 @@ Model = Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 def sure(n: int, rng: np.random.Generator) -> np.ndarray:
     return rng.uniform(0.5, 1, n)
+
+
+def null_of(confidence: np.ndarray) -> Null:
+    return Null(confidence, ce.equal_width(confidence))
 
 
 def plain_ece(confidence: np.ndarray, right: np.ndarray) -> float:
@@ -58,9 +65,32 @@ def test_a_perfect_model_shows_the_known_error_at_300_examples() -> None:
         found.append(ce.binned(ce.equal_width(confidence), confidence, right).ece)
     assert np.mean(found) == pytest.approx(0.0515, abs=0.002)
     assert np.quantile(found, 0.95) == pytest.approx(0.0763, abs=0.003)
-    null = np.concatenate([ce.null_eces(sure(300, rng), rng, 200) for _ in range(20)])
+    null = np.concatenate([null_of(sure(300, rng)).draw(rng, 200) for _ in range(20)])
     assert null.mean() == pytest.approx(0.0515, abs=0.002)
     assert np.quantile(null, 0.95) == pytest.approx(0.0763, abs=0.003)
+
+
+def test_the_law_of_the_number_right_is_exact() -> None:
+    rng = np.random.default_rng(4)
+    p = rng.uniform(size=9)
+    every = np.zeros(10)
+    for outcome in itertools.product((0, 1), repeat=9):
+        every[sum(outcome)] += np.where(outcome, p, 1 - p).prod()
+    assert poisson_binomial(p) == pytest.approx(every, abs=1e-15)
+    assert poisson_binomial(np.full(500, 0.3)) == pytest.approx(
+        scipy_stats.binom.pmf(range(501), 500, 0.3), abs=1e-14
+    )
+    assert poisson_binomial(np.array([1.0, 0.0, 1.0])) == pytest.approx([0, 0, 1, 0])
+
+
+def test_the_null_is_that_of_drawing_every_row() -> None:
+    rng = np.random.default_rng(5)
+    confidence = sure(400, rng)
+    rows = [plain_ece(confidence, (rng.random(400) < confidence).astype(float)) for _ in range(4000)]
+    null = null_of(confidence)
+    assert null.mean == pytest.approx(np.mean(rows), abs=4 * np.std(rows) / np.sqrt(4000))
+    assert scipy_stats.ks_2samp(null.draw(rng, 4000), rows).pvalue > 0.01
+    assert null_of(rng.permutation(confidence)).mean == null.mean
 
 
 def test_equal_count_bins_do_not_depend_on_order_and_keep_ties_together() -> None:
