@@ -23,11 +23,14 @@ def wilson(successes: float, n: float, level: float = LEVEL) -> Interval:
     return Interval(low=low, high=high, method="wilson", level=level)
 
 
-def clopper_pearson(successes: int, n: int, level: float = LEVEL) -> Interval:
-    """Exact interval of a proportion (Clopper & Pearson 1934): never covers less than `level`. n ≥ 1."""
+def clopper_pearson(successes: float, n: float, level: float = LEVEL) -> Interval:
+    """Exact interval of a proportion (Clopper & Pearson 1934): never covers less than `level`. n ≥ 1.
+
+    Counts may be fractional, as of an effective n (Korn & Graubard 1998, Survey Methodology 24:193).
+    """
     tail = (1 - level) / 2
-    low = 0.0 if successes == 0 else float(special.betaincinv(successes, n - successes + 1, tail))
-    high = 1.0 if successes == n else float(special.betaincinv(successes + 1, n - successes, 1 - tail))
+    low = 0.0 if successes <= 0 else float(special.betaincinv(successes, n - successes + 1, tail))
+    high = 1.0 if successes >= n else float(special.betaincinv(successes + 1, n - successes, 1 - tail))
     return Interval(low=low, high=high, method="clopper_pearson", level=level)
 
 

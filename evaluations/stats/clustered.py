@@ -1,0 +1,91 @@
+"""Means and proportions of examples that are not independent: several of one passage, one person, one behaviour."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from evaluations.spec import Interval
+from evaluations.stats.constants import LEVEL
+from evaluations.stats.proportions import clopper_pearson, spanning, wilson
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Method = Literal["wilson", "clopper_pearson"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval, from n rows that say as much as `n_effective` independent ones."""
+
+    value: float
+    interval: Interval
+    n: int
+    n_effective: float
+
+
+def cluster_codes(clusters: NDArray[Any]) -> tuple[NDArray[np.int64], int]:
+    """(n,) labels of any kind as codes 0 … C − 1, and C."""
+    names, codes = np.unique(np.asarray(clusters).astype(str), return_inverse=True)
+    return codes.astype(np.int64), len(names)
+
+
+def clustered_se(values: NDArray[np.float64], clusters: NDArray[Any]) -> float:
+    """Standard error of the mean of (n,) values: √((1/n²)·Σ_c (Σ_{i∈c} (s_i − s̄))²·C/(C − 1)).
+
+    Miller 2024, arXiv 2411.00640, with the correction for few clusters of Liang & Zeger's estimator
+    as statsmodels' `cov_type="cluster"` has it. NaN for fewer than two clusters.
+    """
+    codes, count = cluster_codes(clusters)
+    if count < 2:
+        return math.nan
+    sums = np.bincount(codes, weights=values - values.mean(), minlength=count)
+    return float(math.sqrt((sums**2).sum() * count / (count - 1)) / len(values))
+
+
+def effective_n(values: NDArray[np.float64], clusters: NDArray[Any]) -> float:
+    """How many independent rows (n,) clustered ones are worth: n / max(1, deff), deff = SE_clustered² / (s²/n).
+
+    Kish 1965, Survey Sampling, §8.2. Where all values are the same the design effect cannot be seen:
+    then the number of clusters, the least it can be where rows of a cluster agree.
+    """
+    n, (_, count) = len(values), cluster_codes(clusters)
+    variance = float(values.var(ddof=1)) if n > 1 else 0.0
+    if count < 2 or variance <= 0:
+        return float(count)
+    return n / max(1.0, clustered_se(values, clusters) ** 2 / (variance / n))
+
+
+def proportion(
+    hits: NDArray[np.bool_],
+    clusters: NDArray[Any] | None = None,
+    answered: NDArray[np.bool_] | None = None,
+    method: Method = "wilson",
+    level: float = LEVEL,
+) -> Estimate:
+    """Share of hits among the answered rows; all arrays (n,), at least one row answered.
+
+    Wilson or Clopper–Pearson at `effective_n`. A row without an answer counts as no hit in the lower end
+    and as a hit in the upper one.
+    """
+    hits = np.asarray(hits, dtype=bool)
+    known = np.ones(len(hits), dtype=bool) if answered is None else np.asarray(answered, dtype=bool)
+    value = float(hits[known].mean())
+    low, n_low = _at_effective_n(hits & known, clusters, method, level)
+    high, n_high = _at_effective_n(hits | ~known, clusters, method, level)
+    return Estimate(value, spanning(low, high, value), len(hits), min(n_low, n_high))
+
+
+def _at_effective_n(
+    hits: NDArray[np.bool_], clusters: NDArray[Any] | None, method: Method, level: float
+) -> tuple[Interval, float]:
+    interval = wilson if method == "wilson" else clopper_pearson
+    if clusters is None:
+        return interval(int(hits.sum()), len(hits), level), float(len(hits))
+    n = effective_n(hits.astype(np.float64), clusters)
+    found = interval(float(hits.mean()) * n, n, level)
+    return found.model_copy(update={"method": f"{found.method}_clustered"}), n
