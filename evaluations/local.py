@@ -210,6 +210,11 @@ def run(
                     items, subject, ref, seed=seed, resources=resources, on_progress=on_progress
                 )
             }
+    failures = [outcome for outcome in ended.values() if isinstance(outcome, Failure)]
+    if len(failures) == len(ended):
+        raise EvaluationError(
+            failures[0].code, " ".join(dict.fromkeys(failure.message for failure in failures))
+        )
     return Results(ended)
 
 

@@ -18,6 +18,7 @@ from auditor.core.queue import WAKE, send_on_commit
 from auditor.core.states import transition
 from auditor.policies.document import Facts, SuiteItem
 from auditor.policies.models import PolicyVersion
+from auditor.policies.pins import pins, seed_of
 from auditor.policies.services import document
 from auditor.registry.models import DatasetVersion, ModelVersion
 from evaluations import catalogue
@@ -72,15 +73,15 @@ def plan(
                 )
             planned[entry.item] = run
     suite = [[p.item, p.evaluation, p.version, p.params] for p in planned.values()]
-    pins = {
-        "model": model_version.digest,
-        "data": dataset_version.digest,
+    pinned = {
+        "model_digest": model_version.digest,
+        "data_digest": dataset_version.digest,
         "roles": dataset_version.roles,
         "favourable_label": dataset_version.favourable_label,
         "suite": suite,
     }
-    seed = int(digest_of(pins).removeprefix("sha256:")[:13], 16)  # 52 bits: exact in every JSON reader
-    everything = {**pins, "policies": sorted(v.digest for v in policy_versions), "seed": seed}
+    seed = seed_of(**pinned)
+    everything = {**pins(**pinned), "policies": sorted(v.digest for v in policy_versions), "seed": seed}
     return AuditPlan(items=tuple(planned.values()), seed=seed, digest=digest_of(everything))
 
 

@@ -14,6 +14,7 @@ from auditor.client.account_commands import login, whoami
 from auditor.client.audit_commands import audit
 from auditor.client.data_commands import data
 from auditor.client.exits import ClientError, Exit
+from auditor.client.local_commands import local
 from auditor.client.model_commands import gate, model
 from auditor.client.render import printable
 from auditor.client.report_commands import report, verify
@@ -36,7 +37,7 @@ def cli(context: click.Context, url: str | None) -> None:
     session.url = url or session.url
 
 
-for command in (login, whoami, model, data, audit, report, verify, gate):
+for command in (login, whoami, model, data, audit, local, report, verify, gate):
     cli.add_command(command)
 
 

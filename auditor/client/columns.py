@@ -6,23 +6,36 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from auditor.client.exits import ClientError
 
 
-def roles(
-    file: Path,
+def roles(file: Path, **given: Any) -> dict[str, str]:
+    """The role of each column of `file` in use: see `assign`."""
+    return assign(names(file), file.name, **given)
+
+
+def assign(
+    present: Sequence[str],
+    what: str,
     *,
-    target: str,
+    target: str = "",
     inputs: Sequence[str] = (),
     sensitive: Sequence[str] = (),
     identity: str | None = None,
     ignored: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> dict[str, str]:
-    """The role of each column in use. Columns that nothing is said of are inputs, unless `inputs` names some."""
-    named = [(target, "target"), *((c, "sensitive") for c in sensitive), *((c, "ignore") for c in ignored)]
+    """The role of each column. Those that nothing is said of are inputs, unless `inputs` names some.
+
+    `more` holds any other roles as COLUMN=ROLE. `what` names the table in messages.
+    """
+    named = [(target, "target")] if target else []
+    named += [*((c, "sensitive") for c in sensitive), *((c, "ignore") for c in ignored)]
     named += [(identity, "id")] if identity else []
     named += [(column, "input") for column in inputs]
+    named += [_pair(one) for one in more]
     found: dict[str, str] = {}
     for column, role in named:
         if column in found:
@@ -30,15 +43,23 @@ def roles(
                 f"The column {column!r} is given two roles: {found[column]} and {role}. Give it one."
             )
         found[column] = role
-    present = names(file)
     absent = [column for column in found if column not in present]
     if absent:
         raise ClientError(
-            f"{file.name} has no column {absent[0]!r}. Its columns are: {', '.join(present[:30])}"
+            f"{what} has no column {absent[0]!r}. Its columns are: {', '.join(present[:30])}"
             f"{', …' if len(present) > 30 else ''}."
         )
-    rest = "ignore" if inputs else "input"
+    rest = "ignore" if "input" in found.values() else "input"
     return {column: found.get(column, rest) for column in present}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    from evaluations.spec import Role
+
+    column, equals, role = text.rpartition("=")
+    if not equals or not column or role not in list(Role):
+        raise ClientError(f"{text!r} names no role. Write COLUMN=ROLE with one of {', '.join(Role)}.")
+    return column, role
 
 
 def names(file: Path) -> list[str]:

@@ -50,6 +50,11 @@ def deciding(card: dict[str, Any]) -> list[dict[str, Any]]:
     return [by_key[d["control"], d["slice"]] for d in card["deciding"]]
 
 
+def _policy(policy: dict[str, Any]) -> str:
+    """A published policy has a number; the file of a local run has none."""
+    return f"{policy['name']}@{policy['number']}" if policy["number"] else str(policy["name"])
+
+
 def show(card: dict[str, Any], console: Any) -> None:
     """Print the card. Names and texts in it come from people: they are printed as they are, never as markup."""
     from rich.padding import Padding
@@ -62,7 +67,7 @@ def show(card: dict[str, Any], console: Any) -> None:
     console.print(
         Text.assemble(
             (f" {words} ", f"bold reverse {colour}"),
-            printable(f"  {model['name']}@{model['version']} under {policy['name']}@{policy['number']}"),
+            printable(f"  {model['name']}@{model['version']} under {_policy(policy)}"),
         )
     )
     for control in deciding(card):

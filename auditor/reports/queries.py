@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from auditor.audits.models import Artifact, Audit, ControlResult, EvaluationRun, Metric
+from auditor.audits.models import Artifact, Audit, ControlResult, EvaluationRun
 from auditor.core import store
 from auditor.ledger.services import rfc3339
-from auditor.policies.document import Control, Measured, PolicyDocument
 from auditor.policies.models import PolicyVersion
+from auditor.policies.rules import Judged, Outcome
 from auditor.policies.services import document
 from auditor.registry.models import DatasetVersion, ModelVersion
+from auditor.reports import control_facts as facts
 from auditor.reports.models import ReportCard
 from evaluations import catalogue
-from evaluations.spec import EvaluationError, MetricSpec
+from evaluations.spec import EvaluationError
 
 
 def results_of(audit: Audit, version: PolicyVersion) -> list[ControlResult]:
@@ -98,33 +99,17 @@ def control_facts(
     stated = document(version)
     controls = {control.id: control for control in stated.controls}
     last = {run.item: run for run in runs}  # in order of attempts
-    return [_control(stated, controls[r.control], r, last.get(controls[r.control].item)) for r in results]
-
-
-def _control(
-    stated: PolicyDocument, control: Control, result: ControlResult, run: EvaluationRun | None
-) -> dict[str, Any]:
-    spec = stated.metric_spec(control)
-    metric = result.metric
-    reason = metric.reason if metric is not None else (run.reason if run is not None else "")
-    return {
-        "control": control.id,
-        "title": control.title,
-        "area": control.area,
-        "severity": control.severity,
-        "required": result.required,
-        "outcome": result.outcome,
-        "reason_code": result.reason_code,
-        "reason": reason,
-        **_measured(stated, control, spec, metric, result.slice),
-        "comparison": control.comparison,
-        "limit": control.limit,
-        "decide_by": control.decide_by,
-        "min_n": control.min_n,
-        "more_examples": result.more_examples,
-        "formula": spec.formula,
-        "reference": spec.reference,
-    }
+    found = []
+    for result in results:
+        control = controls[result.control]
+        run = last.get(control.item)
+        judged = Judged(Outcome(result.outcome), result.reason_code, result.more_examples)
+        found.append(
+            facts.control_facts(
+                stated, control, result.slice, result.metric, judged, run.reason if run else ""
+            )
+        )
+    return found
 
 
 def reported_facts(
@@ -137,42 +122,12 @@ def reported_facts(
     for report in stated.report:
         if not applies(report.applies_when):
             continue
-        spec = stated.metric_spec(report)
         run = last.get(report.item)
+        reason = run.reason if run else "Its evaluation was not run."
         for slice_ in ("all",) if report.slices == "all" else tuple(columns):
             metric = run.metrics.filter(name=report.metric, slice=slice_).first() if run else None
-            found.append(
-                {
-                    **_measured(stated, report, spec, metric, slice_),
-                    "area": report.area,
-                    "status": metric.status if metric else "not_measured",
-                    "reason": metric.reason
-                    if metric
-                    else (run.reason if run else "Its evaluation was not run."),
-                }
-            )
+            found.append(facts.reported_facts(stated, report, report.area, slice_, metric, reason))
     return found
-
-
-def _measured(
-    stated: PolicyDocument, wanted: Measured, spec: MetricSpec, metric: Metric | None, slice_: str
-) -> dict[str, Any]:
-    return {
-        "item": wanted.item,
-        "evaluation": stated.suite_item(wanted.item).evaluation,
-        "metric": wanted.metric,
-        "metric_title": spec.title,
-        "slice": slice_,
-        "value": metric.value if metric else None,
-        "ci_low": metric.ci_low if metric else None,
-        "ci_high": metric.ci_high if metric else None,
-        "interval_method": metric.interval_method if metric else "",
-        "interval_level": metric.interval_level if metric else None,
-        "n": metric.n if metric else 0,
-        "unit": spec.unit,
-        "direction": spec.direction.value,
-        "plain_template": spec.plain,
-    }
 
 
 def run_facts(run: EvaluationRun, seed: int) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from auditor.accounts.models import Team
 from auditor.core.access import Principal
 from auditor.core.errors import DomainError
 from auditor.policies.models import PolicyVersion
-from auditor.policies.services import BUILTIN, ensure_builtin, parse, publish, resolve
+from auditor.policies.services import ensure_builtin, publish, resolve
+from auditor.policies.source import BUILTIN, parse
 
 SOURCE = (BUILTIN / "release-gate.yaml").read_text(encoding="utf-8")
 
