@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.metadata
 import re
+from collections.abc import Callable
 
 from evaluations.spec import Evaluation, EvaluationError, MetricSpec
 
@@ -16,17 +17,18 @@ ENTRY_POINTS = "auditor.evaluations"
 BUILT_IN = {
     "quality.classification": "evaluations.quality.classification",
     "quality.calibration": "evaluations.quality.calibration",
+    "quality.generation": "evaluations.quality.generation",
     "fairness.group": "evaluations.fairness.group",
     "robustness.text_char": "evaluations.robustness.text_char",
 }
 
 
 @functools.cache
-def _register() -> dict[str, Evaluation]:
-    """Every evaluation by name: the built-in ones, then those that installed packages add."""
-    found: dict[str, Evaluation] = {}
-    for name, module in BUILT_IN.items():
-        found[name] = importlib.import_module(module).EVALUATION
+def _sources() -> dict[str, Callable[[], Evaluation]]:
+    """How each evaluation is loaded, by name: the built-in ones, then those that installed packages add."""
+    found: dict[str, Callable[[], Evaluation]] = {
+        name: functools.partial(_built_in, module) for name, module in BUILT_IN.items()
+    }
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         if entry.name in found:
             raise EvaluationError(
@@ -34,23 +36,57 @@ def _register() -> dict[str, Evaluation]:
                 f"The package entry point {entry.value!r} names its evaluation {entry.name!r}, which exists "
                 f"already. Rename it in the package's {ENTRY_POINTS!r} entry points.",
             )
-        found[entry.name] = entry.load()
+        found[entry.name] = functools.partial(_installed, entry)
     return found
+
+
+def _built_in(module: str) -> Evaluation:
+    evaluation: Evaluation = importlib.import_module(module).EVALUATION
+    return evaluation
+
+
+def _installed(entry: importlib.metadata.EntryPoint) -> Evaluation:
+    """An evaluation of another package. Raises `evaluation_broken` where it cannot be loaded."""
+    try:
+        evaluation: Evaluation = entry.load()
+        named = evaluation.name
+    except Exception as error:  # whatever another package's import raises
+        raise EvaluationError(
+            "evaluation_broken",
+            f"The evaluation {entry.name!r} of the package entry point {entry.value!r} could not be loaded "
+            f"({type(error).__name__}: {str(error)[:200]}). Mend or remove the package.",
+        ) from error
+    if named != entry.name:
+        raise EvaluationError(
+            "evaluation_broken",
+            f"The package entry point {entry.name!r} leads to an evaluation that calls itself {named!r}. "
+            "Give both the same name.",
+        )
+    return evaluation
+
+
+@functools.cache
+def _loaded(name: str) -> Evaluation:
+    return _sources()[name]()
+
+
+def names() -> tuple[str, ...]:
+    """The name of every evaluation, in the order of the catalogue. Loads none of them."""
+    return tuple(_sources())
 
 
 def all() -> tuple[Evaluation, ...]:
     """Every evaluation, in the order of the catalogue."""
-    return tuple(_register().values())
+    return tuple(_loaded(name) for name in _sources())
 
 
 def get(name: str) -> Evaluation:
-    """The evaluation called `name`. Raises EvaluationError `unknown_evaluation` with near matches."""
-    register = _register()
-    if name not in register:
+    """The evaluation called `name`; no other is loaded. Raises EvaluationError `unknown_evaluation`."""
+    if name not in _sources():
         raise EvaluationError(
-            "unknown_evaluation", f"There is no evaluation {name!r}. {_suggest(name, list(register))}"
+            "unknown_evaluation", f"There is no evaluation {name!r}. {_suggest(name, list(_sources()))}"
         )
-    return register[name]
+    return _loaded(name)
 
 
 def metric(evaluation: str, name: str) -> MetricSpec:
