@@ -79,6 +79,24 @@ def network_of(folder: Path, auto: str, instead: str) -> Any:
     return network.to(device()).eval()
 
 
+def settings_of(folder: Path) -> Any:
+    """config.json as transformers reads it, with the defaults of its architecture."""
+    import transformers
+
+    quiet()
+    try:
+        return transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except UNREADABLE as error:
+        raise unreadable(error, "config.json") from error
+
+
+def give_padding(tokenizer: Any, config: Any) -> None:
+    """Names a token to pad with where the tokenizer has none; what is padded is masked, so which one is no matter."""
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        config.pad_token_id = tokenizer.pad_token_id
+
+
 def device() -> str:
     import torch
 

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 # What reads which files: each module has load(folder, ref). A new kind of model is a new line.
 ADAPTERS: dict[tuple[Modality, ModelFormat], str] = {
     (Modality.TEXT_CLASSIFIER, ModelFormat.SAFETENSORS): "evaluations.models.text_hf",
+    (Modality.TEXT_CLASSIFIER, ModelFormat.ONNX): "evaluations.models.onnx_text",
+    (Modality.TOKEN_CLASSIFIER, ModelFormat.SAFETENSORS): "evaluations.models.token_classifier_hf",
+    (Modality.TOKEN_CLASSIFIER, ModelFormat.ONNX): "evaluations.models.onnx_text",
+    (Modality.IMAGE_CLASSIFIER, ModelFormat.SAFETENSORS): "evaluations.models.image_hf",
+    (Modality.IMAGE_CLASSIFIER, ModelFormat.ONNX): "evaluations.models.onnx_image",
     (Modality.TABULAR, ModelFormat.SKOPS): "evaluations.models.tabular_skops",
     (Modality.TABULAR, ModelFormat.ONNX): "evaluations.models.tabular_onnx",
 }

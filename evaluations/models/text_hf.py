@@ -8,14 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evaluations.engine.batching import token_budget_batches
-from evaluations.models import hf_folder
+from evaluations.models import hf_folder, text_batches
 from evaluations.models.loader import agreed_labels
 from evaluations.models.protocol import Scores, Usage
 from evaluations.spec import Access, EvaluationError, Modality, ModelRef
 
-# Padded tokens per forward pass: keeps activations of a base-size encoder well under 1 GB on a CPU.
-TOKEN_BUDGET = {"cpu": 8192, "cuda": 65536}
 
 
 class HuggingFaceTextClassifier:
@@ -43,21 +40,9 @@ class HuggingFaceTextClassifier:
         """
         import torch
 
-        encoded = self.tokenizer(list(texts), add_special_tokens=True)
-        lengths = [len(ids) for ids in encoded["input_ids"]]
-        if max(lengths, default=0) > self.longest:
-            self.usage.truncated += sum(n > self.longest for n in lengths)
-            encoded = self.tokenizer(
-                list(texts), add_special_tokens=True, truncation=True, max_length=self.longest
-            )
-            lengths = [len(ids) for ids in encoded["input_ids"]]
-        self.usage.queries += len(texts)
-        self.usage.tokens += sum(lengths)
+        encoded = text_batches.encode(self.tokenizer, texts, self.longest, self.usage)
         out = torch.empty((len(texts), len(self.labels)), dtype=torch.float32)
-        for rows in token_budget_batches(lengths, TOKEN_BUDGET[self.device]):
-            batch = self.tokenizer.pad(
-                {name: [values[i] for i in rows] for name, values in encoded.items()}, return_tensors="pt"
-            )
+        for rows, batch in text_batches.batches(self.tokenizer, encoded, self.device):
             with torch.inference_mode():
                 logits = self.network(**batch.to(self.device)).logits
             out[torch.from_numpy(rows)] = logits.float().cpu()
@@ -81,9 +66,7 @@ def load(folder: Path, ref: ModelRef) -> HuggingFaceTextClassifier:
         "Push the fine-tuned classifier, not the bare encoder.",
     )
     refuse_other_heads(network.config.num_labels, config.get("problem_type"))
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-        network.config.pad_token_id = tokenizer.pad_token_id
+    hf_folder.give_padding(tokenizer, network.config)
     own = hf_folder.own_labels(network.config)
     return HuggingFaceTextClassifier(
         network, tokenizer, agreed_labels(ref, own, len(own)), hf_folder.device()

@@ -1,0 +1,65 @@
+"""Hugging Face image classifiers, transformers and convolutional networks alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from evaluations.models import hf_folder, images
+from evaluations.models.loader import agreed_labels
+from evaluations.models.protocol import Scores, Usage
+from evaluations.models.text_hf import refuse_other_heads
+from evaluations.spec import Access, Modality, ModelRef
+
+
+class HuggingFaceImageClassifier:
+    """An image classifier. `prepare` turns a file's bytes into pixels, `network` turns pixels into logits."""
+
+    modality: ClassVar[Modality] = Modality.IMAGE_CLASSIFIER
+    adapter: ClassVar[str] = "image_hf/1"
+    access: ClassVar[Access] = (
+        Access.LABEL | Access.PROBS | Access.LOGITS | Access.EMBED | Access.GRAD | Access.WEIGHTS
+    )
+    columns: tuple[str, ...] | None = None
+
+    def __init__(
+        self, network: Any, prepare: images.Preparation, labels: tuple[str, ...], device: str
+    ) -> None:
+        self.network = network
+        self.prepare = prepare
+        self.labels = labels
+        self.device = device
+        self.usage = Usage()
+
+    def logits(self, pixels: Any) -> Any:
+        """Raw outputs (n, K), a float32 CPU tensor, of prepared pixels (n, channels, height, width)."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+            return self.network(pixel_values=batch).logits.float().cpu()
+
+    def predict_proba(self, rows: Sequence[bytes]) -> Scores:
+        import torch
+
+        self.usage.queries += len(rows)
+        scores = Scores.checked(np.full((len(rows), len(self.labels)), np.nan))
+        for held, pixels in images.batches(self.prepare, rows):
+            probs = torch.softmax(self.logits(pixels).double(), dim=1)
+            scores.put(np.asarray(held), Scores.checked(np.asarray(probs)))
+        return scores
+
+
+def load(folder: Path, ref: ModelRef) -> HuggingFaceImageClassifier:
+    """The classifier in a Hugging Face folder. Raises EvaluationError where it is not one, or is incomplete."""
+    config = hf_folder.config_of(folder)
+    network = hf_folder.network_of(
+        folder, "AutoModelForImageClassification", "Push the fine-tuned classifier, not the bare backbone."
+    )
+    refuse_other_heads(network.config.num_labels, config.get("problem_type"))
+    prepare = images.preparation_of(folder, getattr(network.config, "num_channels", 3))
+    own = hf_folder.own_labels(network.config)
+    return HuggingFaceImageClassifier(network, prepare, agreed_labels(ref, own, len(own)), hf_folder.device())

@@ -1,0 +1,82 @@
+"""Encoded image files to what a network reads: decoded, turned upright, prepared as preprocessor_config.json says."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluations.models import hf_folder
+from evaluations.spec import EvaluationError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+MOST_PIXELS = 64 * 2**20  # of one image: a few kilobytes can unpack to gigabytes
+BATCH_VALUES = 32 * 3 * 224 * 224  # numbers per forward pass
+
+
+class Preparation:
+    """Bytes to arrays (channels, height, width), as transformers prepares them with Pillow alone."""
+
+    def __init__(self, processor: Any, channels: int) -> None:
+        self.processor = processor
+        self.mode = "L" if channels == 1 else "RGB"
+
+    def __call__(self, image: bytes) -> np.ndarray | None:
+        """None for what is no image, is damaged, or is larger than MOST_PIXELS."""
+        from PIL import Image, ImageOps
+
+        try:
+            with Image.open(io.BytesIO(image), formats=FORMATS) as opened:
+                if opened.width * opened.height > MOST_PIXELS:
+                    return None
+                upright = ImageOps.exif_transpose(opened).convert(self.mode)
+        except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError):
+            return None  # what Pillow raises on damaged files
+        return np.asarray(self.processor(upright, return_tensors="np")["pixel_values"][0], dtype=np.float32)
+
+
+def preparation_of(folder: Path, channels: int) -> Preparation:
+    """From preprocessor_config.json, with transformers' Pillow backend: torchvision is not needed."""
+    import transformers
+
+    hf_folder.quiet()
+    if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
+        raise EvaluationError(
+            "model_files",
+            "The folder has no preprocessor_config.json, which says how images are resized and scaled. "
+            "Save it beside the model: processor.save_pretrained(folder).",
+        )
+    try:
+        processor = transformers.AutoImageProcessor.from_pretrained(
+            folder, backend="pil", local_files_only=True, trust_remote_code=False
+        )
+    except hf_folder.UNREADABLE as error:
+        raise hf_folder.unreadable(error, "preprocessor_config.json") from error
+    return Preparation(processor, channels)
+
+
+def batches(
+    prepare: Preparation, images: Sequence[bytes]
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """(rows, pixels (b, channels, height, width)) for every image that can be read, each prepared alone.
+
+    Images that the preparation leaves with different sizes come in different batches.
+    """
+    waiting: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+    for row, image in enumerate(images):
+        pixels = prepare(image)
+        if pixels is None:
+            continue
+        held = waiting.setdefault(pixels.shape, [])
+        held.append((row, pixels))
+        if len(held) * pixels.size >= BATCH_VALUES:
+            yield _stacked(waiting.pop(pixels.shape))
+    for held in waiting.values():
+        yield _stacked(held)
+
+
+def _stacked(held: list[tuple[int, np.ndarray]]) -> tuple[list[int], np.ndarray]:
+    return [row for row, _ in held], np.stack([pixels for _, pixels in held])

@@ -1,0 +1,40 @@
+"""Texts to padded batches: tokenised once, sorted by length, padded only to the longest of their batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from evaluations.engine.batching import token_budget_batches
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evaluations.models.protocol import Usage
+
+# Padded tokens per forward pass: keeps activations of a base-size encoder well under 1 GB on a CPU.
+TOKEN_BUDGET = {"cpu": 8192, "cuda": 65536}
+
+
+def encode(tokenizer: Any, texts: Sequence[Any], longest: int, usage: Usage, **how: Any) -> Any:
+    """Token ids of `texts` with special tokens, cut at `longest`. Counts queries, tokens and what was cut."""
+    encoded = tokenizer(list(texts), add_special_tokens=True, **how)
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    if max(lengths, default=0) > longest:
+        usage.truncated += sum(n > longest for n in lengths)
+        encoded = tokenizer(list(texts), add_special_tokens=True, truncation=True, max_length=longest, **how)
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+    usage.queries += len(texts)
+    usage.tokens += sum(lengths)
+    return encoded
+
+
+def batches(
+    tokenizer: Any, encoded: Any, device: str, tensors: str = "pt"
+) -> Iterator[tuple[NDArray[np.int64], Any]]:
+    """(rows, padded batch) until every row has come once; `tensors` is "pt" or "np"."""
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    for rows in token_budget_batches(lengths, TOKEN_BUDGET[device]):
+        held = {name: [values[i] for i in rows] for name, values in encoded.items()}
+        yield rows, tokenizer.pad(held, return_tensors=tensors)
