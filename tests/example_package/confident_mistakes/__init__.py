@@ -1,0 +1,1 @@
+"""How often a classifier is wrong while it is sure."""
