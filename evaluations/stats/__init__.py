@@ -1,8 +1,10 @@
 """Confidence intervals, tests and resampling: closed forms first, seeded PCG64 where resampling is needed."""
 
+from evaluations.stats.agreement import cohens_kappa, krippendorff_alpha
 from evaluations.stats.clustered import Estimate, cluster_codes, clustered_se, effective_n, proportion
 from evaluations.stats.conformal import conformal_rank, coverage_band
 from evaluations.stats.constants import DRAWS, LEVEL, z_of
+from evaluations.stats.judges import Checked, Corrected, gate_interval, ppi_mean, rogan_gladen
 from evaluations.stats.means import mean_interval
 from evaluations.stats.multiplicity import Simultaneous, benjamini_hochberg, holm, max_t
 from evaluations.stats.paired import mcnemar_exact, newcombe_paired, paired_proportions
@@ -23,6 +25,8 @@ from evaluations.stats.resampling import bootstrap, cell_bootstrap, percentile, 
 __all__ = [
     "DRAWS",
     "LEVEL",
+    "Checked",
+    "Corrected",
     "Estimate",
     "Proportion",
     "Simultaneous",
@@ -34,10 +38,13 @@ __all__ = [
     "clopper_pearson",
     "cluster_codes",
     "clustered_se",
+    "cohens_kappa",
     "conformal_rank",
     "coverage_band",
     "effective_n",
+    "gate_interval",
     "holm",
+    "krippendorff_alpha",
     "max_t",
     "mcnemar_exact",
     "mean_interval",
@@ -48,8 +55,10 @@ __all__ = [
     "paired_proportions",
     "percentile",
     "permutation_p",
+    "ppi_mean",
     "proportion",
     "quantile_interval",
+    "rogan_gladen",
     "sample_quantile",
     "smallest_detectable_effect",
     "spanning",
