@@ -1,0 +1,1 @@
+"""The only way from a sandbox to the network: a broker in the supervisor that reaches one registered service."""

@@ -1,0 +1,64 @@
+"""Turns what a service answered into a reply for the sandbox: capped, without headers, without the credential."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from evaluations.engine.transport import retry_after_of
+
+LARGEST = 16 * 2**20  # bytes of a body
+LONGEST_PAUSE = 3600.0  # seconds that a Retry-After is believed
+REMOVED = "[credential removed]"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def header(headers: Headers, name: bytes) -> str:
+    """The first value of a header, "" where there is none."""
+    return next((value.decode("latin-1").strip() for key, value in headers if key.lower() == name), "")
+
+
+def retry_after(headers: Headers) -> float | None:
+    """Seconds that the service asks to wait."""
+    named = {name.decode("latin-1").lower(): value.decode("latin-1").strip() for name, value in headers}
+    seconds = retry_after_of(named)
+    return None if seconds is None else min(LONGEST_PAUSE, seconds)
+
+
+def body(content: bytes, secret: str) -> Any:
+    """The JSON of a body, or its text where it is none. A service that echoes its headers tells no secret."""
+    text = content.decode("utf-8", "replace")
+    if secret:
+        text = text.replace(secret, REMOVED)
+    try:
+        found = json.loads(text)
+        # half of a surrogate pair may be written in JSON, and in no frame
+        clean = json.dumps(found, ensure_ascii=False).encode("utf-8", "replace").decode()
+        return _without(json.loads(clean), secret)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _without(value: Any, secret: str) -> Any:
+    """`value` with the secret removed also where the service escaped its characters."""
+    if not secret or json.dumps(secret)[1:-1] not in json.dumps(value, ensure_ascii=False):
+        return value
+    if isinstance(value, str):
+        return value.replace(secret, REMOVED)
+    if isinstance(value, list):
+        return [_without(each, secret) for each in value]
+    if isinstance(value, dict):
+        return {key.replace(secret, REMOVED): _without(each, secret) for key, each in value.items()}
+    return value
+
+
+def tokens(answer: Any) -> tuple[int, int] | None:
+    """(read, generated) as an OpenAI-compatible service counts them; None where it does not."""
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    if not isinstance(usage, dict):
+        return None
+    counts = [usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens")]
+    if not all(isinstance(count, int) and 0 <= count < 10**9 for count in counts):
+        return None
+    return int(counts[0]), int(counts[1])
