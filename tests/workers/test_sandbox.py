@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import select
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.sandboxed import PRELUDE, Outcome, folder, run, start, wait
+from tests.workers.sandboxed import EPILOGUE, PRELUDE, Outcome, folder, run, start, wait
 from workers.isolation.sandbox import Limits, Reason, SandboxError, launch
 
 __all__ = ["folder"]
@@ -197,6 +198,52 @@ attempt("raw", lambda: call(41 if os.uname().machine == "x86_64" else 198, 17, 3
     names = {"tcp", "udp", "listen", "unix", "abstract", "datagram", "raw"}
     expect_refused(outcome, names, protected=OFFERED_SECCOMP)
     assert outcome.noted["tcp"] != "done" or outcome.child.level.network == "none"
+
+
+def test_one_socket_can_be_kept_and_leads_to_its_other_end_alone(folder: Path) -> None:
+    """How the broker is asked: by reads and writes on a pair that the supervisor made, also from an event loop."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, socket.create_server(("127.0.0.1", 0)) as tcp:
+        ours.sendall(b"question")
+        program = f"""
+import asyncio
+number = int(os.environ["AUDITOR_BROKER_FD"])
+pipe = socket.socket(fileno=number)
+attempt("read", lambda: noted.update(first=pipe.recv(8).decode()))
+attempt("write", lambda: pipe.sendall(b"answer"))
+async def by_loop():
+    reader, writer = await asyncio.open_connection(sock=pipe)
+    writer.write(b" and more")
+    await writer.drain()
+    noted["again"] = (await reader.readexactly(5)).decode()
+attempt("away", lambda: pipe.connect(("127.0.0.1", {tcp.getsockname()[1]})))
+attempt("away by message", lambda: pipe.sendto(b"x", ("127.0.0.1", {tcp.getsockname()[1]})))
+attempt("listen", lambda: pipe.listen())
+attempt("tcp", lambda: socket.create_connection(("127.0.0.1", {tcp.getsockname()[1]})))
+attempt("loop", lambda: asyncio.run(by_loop()))
+"""
+        argv = [sys.executable, "-c", PRELUDE + program + EPILOGUE]
+        child = launch(
+            argv,
+            read=[],
+            write=folder / "out",
+            limits=Limits(),
+            env_extra={"AUDITOR_BROKER_FD": str(theirs.fileno())},
+            keep=[theirs.fileno()],
+        )
+        theirs.close()
+        ours.sendall(b"later")
+        wait(child)
+        heard = ours.recv(100)
+        while not heard.endswith(b"more"):
+            heard += ours.recv(100)
+        assert ours.recv(1) == b""  # the child's end is closed with it, and nobody else holds one
+    noted = json.loads(child.stdout.read_text().splitlines()[-1])
+    assert heard == b"answer and more"
+    assert (noted["first"], noted["again"]) == ("question", "later")
+    assert (noted["read"], noted["write"], noted["loop"]) == ("done",) * 3
+    names = {"away", "away by message", "listen", "tcp"}
+    assert "done" not in {noted[name] for name in names}, noted
 
 
 def test_other_processes_cannot_be_signalled_traced_or_limited(folder: Path) -> None:

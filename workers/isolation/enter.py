@@ -40,7 +40,7 @@ def main(specification: dict[str, Any]) -> None:
 def enter(specification: dict[str, Any]) -> IsolationLevel:
     """Confine this process step by step; what the kernel does not offer is left out and told."""
     die_with(specification["parent"])
-    os.set_inheritable(specification["report"], False)  # all others are closed already
+    os.set_inheritable(specification["report"], False)  # others are closed already, but those to be kept
     os.umask(0o077)
     Path("/proc/self/oom_score_adj").write_text("1000")  # the first to go when the machine's memory ends
     own_network = leave_the_network()

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -152,10 +152,13 @@ def launch(
     write: Path,
     limits: Limits,
     env_extra: Mapping[str, str] | None = None,
+    keep: Sequence[int] = (),
 ) -> Child:
     """Start `argv` (its first an absolute path) confined: it reads `read`, and writes `write` alone.
 
-    `write` is made, or has to be empty, in a folder that exists. Raises SandboxError, and StorageFull.
+    `write` is made, or has to be empty, in a folder that exists. The descriptors in `keep` stay open in it under
+    their numbers: a connected socket among them can be used, and no other can be made. Raises SandboxError, and
+    StorageFull.
     """
     executable = Path(argv[0])
     read = [path.resolve() for path in read]
@@ -195,7 +198,7 @@ def launch(
             stderr=subprocess.PIPE,
             env={**environment, **(env_extra or {})},
             cwd=write / ".home",
-            pass_fds=[writer],
+            pass_fds=[writer, *keep],
             start_new_session=True,
         )
     finally:
