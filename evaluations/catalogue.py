@@ -17,6 +17,7 @@ ENTRY_POINTS = "auditor.evaluations"
 BUILT_IN = {
     "quality.classification": "evaluations.quality.classification",
     "quality.calibration": "evaluations.quality.calibration",
+    "quality.selective_conformal": "evaluations.quality.selective_conformal",
     "quality.generation": "evaluations.quality.generation",
     "fairness.group": "evaluations.fairness.group",
     "robustness.text_char": "evaluations.robustness.text_char",

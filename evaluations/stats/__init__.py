@@ -21,6 +21,7 @@ from evaluations.stats.proportions import (
 )
 from evaluations.stats.quantiles import block_quantile_interval, quantile_interval, sample_quantile
 from evaluations.stats.resampling import bootstrap, cell_bootstrap, percentile, permutation_p
+from evaluations.stats.unit_scores import unit_mean
 
 __all__ = [
     "DRAWS",
@@ -62,6 +63,7 @@ __all__ = [
     "sample_quantile",
     "smallest_detectable_effect",
     "spanning",
+    "unit_mean",
     "wilson",
     "z_of",
 ]

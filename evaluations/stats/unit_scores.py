@@ -41,7 +41,7 @@ def _score_interval(
     not to be among the rows keeps its weight.
     """
     n = len(scores)
-    added = np.append(scores, [0.0, 1.0])
+    added: NDArray[np.float64] = np.append(scores, [0.0, 1.0])
     p = float(added.mean())
     worth = n * p * (1 - p) / float(added.var())
     if clusters is not None:
