@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
+from evaluations.data import folders
 from evaluations.spec import EvaluationError
 
 Format = Literal["parquet", "csv", "jsonl", "huggingface", "images"]
@@ -14,13 +15,11 @@ FILES: tuple[Literal["parquet", "csv", "jsonl"], ...] = ("parquet", "csv", "json
 
 
 def format_of(path: Path) -> Format:
-    """The format that a path has by its name. Raises EvaluationError `data_format`."""
+    """The format that a file has by its name, a folder by the files in it. Raises EvaluationError `data_format`."""
     if path.is_dir():
-        return (
-            "huggingface"
-            if (path / "dataset_info.json").is_file() or (path / "state.json").is_file()
-            else "images"
-        )
+        names = {found.name for found in folders.listed(path) if not found.hidden}
+        saved = {"state.json", "dataset_dict.json"} & names
+        return "huggingface" if saved or any(name.endswith(".parquet") for name in names) else "images"
     for name in FILES:
         if path.name.lower().endswith(f".{name}"):
             return name
@@ -40,7 +39,9 @@ def column_names(path: Path) -> list[str]:
 
             return [str(name) for name in pyarrow.parquet.read_schema(path).names]
         if kind in ("huggingface", "images"):
-            return _of_folder(path, kind)
+            from evaluations.data import reading
+
+            return list(reading.folder_schema(path, kind).names)
         with path.open(encoding="utf-8-sig", newline="") as lines:
             if kind == "csv":
                 return next(csv.reader(lines), [])
@@ -51,12 +52,3 @@ def column_names(path: Path) -> list[str]:
             "data_unreadable",
             f"The columns of {path.name} cannot be read: {str(error)[:200]}. Save it again.",
         ) from error
-
-
-def _of_folder(path: Path, kind: Format) -> list[str]:
-    from evaluations.data import reading
-    from evaluations.spec import DataRef, Modality
-
-    ref = DataRef(path=str(path), digest="", format=kind, roles={})
-    modality = Modality.IMAGE_CLASSIFIER if kind == "images" else Modality.TABULAR
-    return [str(name) for name in reading.read_table(ref, modality).column_names]

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from evaluations.data import hugging_face, image_folders
 from evaluations.spec import DataRef, EvaluationError, Modality, Role
 
 NUMERIC = (Modality.TABULAR, Modality.TABULAR_REGRESSION)  # in a text column the word NA is a word
 
 
+MAX_BYTES = 8 * 2**30  # of a folder's rows in memory
+FOLDERS = {"huggingface": hugging_face, "images": image_folders}
+
+
+def folder_schema(path: Path, kind: str) -> pa.Schema:
+    """The columns of a folder of format `kind`, in order."""
+    return FOLDERS[kind].schema(path)
+
+
+def folder_tables(
+    path: Path, kind: str, wanted: list[str] | None = None, split: str = ""
+) -> Iterator[pa.Table]:
+    """The rows of a folder of format `kind`, some at a time."""
+    return FOLDERS[kind].tables(path, wanted, split)
+
+
 def read_table(ref: DataRef, modality: Modality) -> pa.Table:
+    """The columns in use of the data set at `ref`."""
     path = Path(ref.path)
+    if ref.format in FOLDERS:
+        return _read_folder(path, ref)
     if not path.is_file():
         raise EvaluationError(
             "data_missing", f"The data set file {path.name!r} is not there. Upload it again."
@@ -40,6 +61,23 @@ def read_table(ref: DataRef, modality: Modality) -> pa.Table:
     if len(set(table.column_names)) != len(table.column_names):
         raise EvaluationError("column_duplicate", "Two columns have the same name. Rename one.")
     return table
+
+
+def _read_folder(path: Path, ref: DataRef) -> pa.Table:
+    wanted = [column for column, role in ref.roles.items() if role is not Role.IGNORE]
+    tables: list[pa.Table] = []
+    size = 0
+    for table in folder_tables(path, ref.format, wanted or None):
+        table.validate(full=True)
+        tables.append(table)
+        size += table.nbytes
+        if size > MAX_BYTES:
+            raise EvaluationError(
+                "data_large", f"The data set holds more than {MAX_BYTES // 2**30} GB. Take a sample."
+            )
+    if not tables:
+        raise EvaluationError("data_empty", "The data set has no rows. Register one with at least one row.")
+    return pa.concat_tables(tables)
 
 
 def _read_csv(path: Path, ref: DataRef, modality: Modality) -> pa.Table:
