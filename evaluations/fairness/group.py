@@ -49,6 +49,11 @@ class GroupParams(ScoredParams):
         title="Flag below",
         description="A rate over fewer people than this is flagged as uncertain.",
     )
+    intersections: bool = Field(
+        default=False,
+        title="Intersections",
+        description="Also compare the groups that two sensitive columns make together, such as sex & race.",
+    )
 
 
 def _rate(name: str, title: str, formula: str, plain: str) -> MetricSpec:
@@ -104,13 +109,13 @@ class Group:
     """Rates per group of each sensitive column, their ratio and gaps. Truth and groups come from the data set."""
 
     name: ClassVar[str] = "fairness.group"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Group fairness"
     question: ClassVar[str] = "Does the model decide differently for different groups of people?"
     Params: ClassVar[type[Params]] = GroupParams
     requires: ClassVar[Requirements] = Requirements(
-        modalities=(Modality.TEXT_CLASSIFIER, Modality.TABULAR),
-        access=(Access.LABEL | Access.PROBS).value,
+        modalities=(Modality.TEXT_CLASSIFIER, Modality.TABULAR, Modality.IMAGE_CLASSIFIER),
+        access=Access.LABEL.value,
         roles=(Role.INPUT, Role.TARGET, Role.SENSITIVE),
     )
     tags: ClassVar[tuple[str, ...]] = ("fairness", "non_discrimination")
@@ -132,6 +137,30 @@ class Group:
             "False positive rate",
             "favourable answers / people whose true label is not favourable",
             "Of those in this group who did not deserve the favourable answer, {value} got it all the same.",
+        ),
+        _rate(
+            "fnr",
+            "False negative rate",
+            "unfavourable answers / people whose true label is favourable",
+            "Of those in this group who deserved the favourable answer, {value} were denied it.",
+        ),
+        *(
+            MetricSpec(
+                name=f"{name}_shrunken",
+                title=f"{title}, shrunken",
+                unit="proportion",
+                direction=Direction.CONTEXT,
+                formula="(x + M·m)/(n + M), m the mean rate and M a prior size by moments over the groups; "
+                "no interval: it steadies a ranking, it decides nothing",
+                reference="Kleinman 1973, JASA 68:46",
+                plain="Pulled towards the other groups as far as its size leaves doubt, this group's rate is {value}.",
+                sliced=True,
+            )
+            for name, title in (
+                ("selection_rate", "Selection rate"),
+                ("tpr", "True positive rate"),
+                ("fpr", "False positive rate"),
+            )
         ),
         MetricSpec(
             name="selection_rate_ratio",
@@ -156,6 +185,16 @@ class Group:
             plain="Being right and being wrong about people differs by up to {value} between groups.",
             sliced=True,
         ),
+        MetricSpec(
+            name="average_odds_difference",
+            title="Average odds difference",
+            unit="difference",
+            direction=Direction.LOWER,
+            formula=f"mean of TPR gap and FPR gap; mean of the ends of both, simultaneous: {LARGEST}",
+            reference=AGARWAL,
+            plain="Being right and being wrong about people differs by {value} between groups, on average of the two.",
+            sliced=True,
+        ),
     )
 
     def plan(self, data_rows: int, params: GroupParams) -> Plan:
@@ -178,8 +217,10 @@ class Group:
         scored = scoring.collect(states, data, ctx)
         wanted = favourable(data, scored.labels)
         metrics, plots, warnings = [], [], []
-        for number, column in enumerate(data.ref.columns(Role.SENSITIVE), 1):
-            table = group_rates.tabulate(scored, data.groups(column)[scored.rows], wanted)
+        for number, (column, groups) in enumerate(
+            group_rates.columns(data, pairs=params.intersections), start=1
+        ):
+            table = group_rates.tabulate(scored, groups[scored.rows], wanted)
             metrics += group_rates.measure(column, table, scored, params, ctx)
             warnings += group_rates.warnings(column, table, params)
             shown = [m for m in metrics if m.slice.startswith(f"{column}=")]

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evaluations import stats
 from evaluations.scoring import Scored, not_estimable, too_many_errors
-from evaluations.spec import Interval, Metric, MetricStatus
+from evaluations.spec import Interval, Metric, MetricStatus, Role
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evaluations.context import Context
+    from evaluations.data.dataset import Dataset
     from evaluations.fairness.group import GroupParams
 
 RATES = ("selection_rate", "tpr", "fpr")
+BETWEEN = (
+    "selection_rate_ratio",
+    *(f"{rate}_gap{end}" for rate in RATES for end in ("", "_excess", "_p")),
+    "equalized_odds_difference",
+    "average_odds_difference",
+)  # metrics of a whole column
 MOST_GROUPS = 50
+
+
+def columns(data: Dataset, pairs: bool) -> Iterator[tuple[str, NDArray[np.str_]]]:
+    """Each sensitive column with the group of each row; with `pairs` also every two columns together."""
+    found = {column: data.groups(column) for column in data.ref.columns(Role.SENSITIVE)}
+    yield from found.items()
+    for a, b in itertools.combinations(found, 2) if pairs else ():
+        together = np.char.add(np.char.add(found[a], " & "), found[b])
+        yield f"{a} & {b}", together
 
 
 @dataclass(frozen=True)
@@ -62,15 +78,9 @@ def measure(column: str, table: Table, scored: Scored, params: GroupParams, ctx:
     if not reason and len(table.groups) > MOST_GROUPS:
         reason = f"{column!r} has {len(table.groups)} distinct values; group them into at most {MOST_GROUPS}."
     if reason:
-        names = (
-            "selection_rate_ratio",
-            "selection_rate_gap",
-            "tpr_gap",
-            "fpr_gap",
-            "equalized_odds_difference",
-        )
-        return [not_estimable(name, scored.n, reason, column) for name in names]
+        return [not_estimable(name, scored.n, reason, column) for name in BETWEEN]
     rates = [_rate(column, table, r, g, params) for r in range(3) for g in range(len(table.groups))]
+    rates += [_complement(m) for m in rates if m.name == "tpr"]
     usable = [
         [
             g
@@ -82,7 +92,8 @@ def measure(column: str, table: Table, scored: Scored, params: GroupParams, ctx:
     parts = [[table.part(r, g) for g in usable[r]] for r in range(3)]
     ratio = _ratio(column, parts[0])
     gaps = [m for r in range(3) for m in _gap(column, table, r, usable[r], ctx)]
-    return [*rates, ratio, *gaps, _equalized_odds(column, parts[1], parts[2])]
+    shrunken = [m for r in range(3) for m in _shrunken(column, table, r, usable[r])]
+    return [*rates, *shrunken, ratio, *gaps, *_odds(column, parts[1], parts[2])]
 
 
 def warnings(column: str, table: Table, params: GroupParams) -> list[str]:
@@ -121,6 +132,47 @@ def _rate(column: str, table: Table, rate: int, group: int, params: GroupParams)
         return not_estimable(name, n, "The model gave no answer for anybody in this group.", where)
     part = table.part(rate, group)
     return Metric(name=name, value=part.value, interval=part.interval(), n=n, slice=where)
+
+
+def _complement(tpr: Metric) -> Metric:
+    """The false negative rate beside the true positive rate: one minus it, its interval turned round."""
+    changes: dict[str, Any] = {"name": "fnr"}
+    if tpr.value is not None and tpr.interval is not None:
+        ends = {"low": 1 - tpr.interval.high, "high": 1 - tpr.interval.low}
+        changes |= {"value": 1 - tpr.value, "interval": tpr.interval.model_copy(update=ends)}
+    return tpr.model_copy(update=changes)
+
+
+def _shrunken(column: str, table: Table, rate: int, usable: Sequence[int]) -> list[Metric]:
+    """Each group's rate pulled towards the mean of all, the more the smaller it is."""
+    name = f"{RATES[rate]}_shrunken"
+    if len(usable) < 2:
+        return [not_estimable(name, 0, FEW_GROUPS, column)]
+    hits, sizes = table.selected[rate, usable], table.answered[rate, usable]
+    values = shrunken(hits, sizes)
+    return [
+        Metric(name=name, value=float(v), n=int(n), slice=f"{column}={table.groups[g]}")
+        for v, n, g in zip(values, sizes, usable, strict=True)
+    ]
+
+
+def shrunken(hits: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Beta-binomial shrinkage by the method of moments (Kleinman 1973, JASA 68:46). G ≥ 2 groups, each n ≥ 1.
+
+    m = Σx/Σn and S = Σ n(p − m)²; the prior size M solves E[S] = S. Groups that differ by no more
+    than chance all get m.
+    """
+    rates, total = hits / sizes, float(sizes.sum())
+    mean = float(hits.sum()) / total
+    noise = mean * (1 - mean)
+    spread = float((sizes * (rates - mean) ** 2).sum())
+    expected = noise * (len(sizes) - 1)
+    if noise == 0 or spread <= expected:
+        return np.full(len(sizes), mean)
+    weight = total - float((sizes.astype(np.float64) ** 2).sum()) / total
+    between = min(1.0, (spread - expected) / (noise * (weight - (len(sizes) - 1))))  # 1/(M + 1)
+    prior = 1 / between - 1
+    return np.asarray((hits + prior * mean) / (sizes + prior))
 
 
 # --- between groups -------------------------------------------------------------------------------
@@ -192,14 +244,20 @@ def _gap(column: str, table: Table, rate: int, usable: Sequence[int], ctx: Conte
     ]
 
 
-def _equalized_odds(column: str, tpr: Sequence[stats.Proportion], fpr: Sequence[stats.Proportion]) -> Metric:
-    name, n = "equalized_odds_difference", _n(tpr) + _n(fpr)
+def _odds(column: str, tpr: Sequence[stats.Proportion], fpr: Sequence[stats.Proportion]) -> list[Metric]:
+    """Equalized odds: the larger of the two gaps, and their mean."""
+    names, n = ("equalized_odds_difference", "average_odds_difference"), _n(tpr) + _n(fpr)
     if len(tpr) < 2 or len(fpr) < 2:
-        return not_estimable(name, n, FEW_GROUPS, column)
-    value = max(gap_of(tpr), gap_of(fpr))
-    bounds = [gap_bounds(parts, pairwise_level(len(parts), families=2)) for parts in (tpr, fpr)]
-    low, high = max(low for low, _ in bounds), max(high for _, high in bounds)
-    return Metric(name=name, value=value, interval=_interval(low, high, value), n=n, slice=column)
+        return [not_estimable(name, n, FEW_GROUPS, column) for name in names]
+    gaps = (gap_of(tpr), gap_of(fpr))
+    lows, highs = zip(
+        *(gap_bounds(parts, pairwise_level(len(parts), families=2)) for parts in (tpr, fpr)), strict=True
+    )
+    found = ((max(gaps), max(lows), max(highs)), (sum(gaps) / 2, sum(lows) / 2, sum(highs) / 2))
+    return [
+        Metric(name=name, value=value, interval=_interval(low, high, value), n=n, slice=column)
+        for name, (value, low, high) in zip(names, found, strict=True)
+    ]
 
 
 def gap_of(parts: Sequence[stats.Proportion]) -> float:

@@ -20,11 +20,15 @@ GROUP = catalogue.get("fairness.group")
 
 
 def measured(
-    table: pd.DataFrame, folder: Path, favourable: str | None = "yes", answer: Any = make.logistic
+    table: pd.DataFrame,
+    folder: Path,
+    favourable: str | None = "yes",
+    answer: Any = make.logistic,
+    **params: Any,
 ) -> EvaluationResult:
     roles = {**make.TABULAR_ROLES, **{c: Role.SENSITIVE for c in ("race",) if c in table}}
     ref = make.data_ref(table, folder, roles, favourable_label=favourable)
-    return make.evaluate(GROUP, make.Answering(answer), make.request("fairness.group", ref), folder)
+    return make.evaluate(GROUP, make.Answering(answer), make.request("fairness.group", ref, **params), folder)
 
 
 def at(result: EvaluationResult, name: str, slice: str) -> Metric:
@@ -52,13 +56,14 @@ def test_point_values_equal_fairlearns(favourable: str, tmp_path: Path) -> None:
                 "selection_rate": fl.selection_rate,
                 "tpr": fl.true_positive_rate,
                 "fpr": fl.false_positive_rate,
+                "fnr": fl.false_negative_rate,
             },
             y_true=truth,
             y_pred=chosen,
             sensitive_features=groups,
         )
         for group, row in frame.by_group.iterrows():
-            for name in ("selection_rate", "tpr", "fpr"):
+            for name in ("selection_rate", "tpr", "fpr", "fnr"):
                 assert at(result, name, f"{column}={group}").value == pytest.approx(row[name], abs=1e-12)
         asked = {"y_true": truth, "y_pred": chosen, "sensitive_features": groups}
         expected = {
@@ -67,9 +72,44 @@ def test_point_values_equal_fairlearns(favourable: str, tmp_path: Path) -> None:
             "tpr_gap": frame.difference()["tpr"],
             "fpr_gap": frame.difference()["fpr"],
             "equalized_odds_difference": fl.equalized_odds_difference(**asked),
+            "average_odds_difference": fl.equalized_odds_difference(**asked, agg="mean"),
         }
         got = {name: at(result, name, column).value for name in expected}
         assert got == pytest.approx(expected, abs=1e-12)
+
+
+def test_groups_of_two_columns_together_equal_fairlearns(tmp_path: Path) -> None:
+    table = people()
+    result = measured(table, tmp_path, intersections=True)
+    frame = fl.MetricFrame(
+        metrics=fl.selection_rate,
+        y_true=(table.label == "yes").astype(int),
+        y_pred=(table.x > 0).astype(int),
+        sensitive_features=table[["sex", "race"]].astype(str),
+    )
+    for (sex, race), value in frame.by_group.items():
+        assert at(result, "selection_rate", f"sex & race={sex} & {race}").value == pytest.approx(value)
+    assert at(result, "selection_rate_ratio", "sex & race").value == pytest.approx(frame.ratio())
+
+
+def test_shrinking_gives_back_the_prior_that_the_groups_came_from() -> None:
+    rng = np.random.default_rng(0)
+    sizes = np.tile([20, 50, 100, 200], 500)
+    hits = rng.binomial(sizes, rng.beta(4, 12, len(sizes)))  # m = 1/4, M = 16
+    expected = (hits + 16 * 0.25) / (sizes + 16)
+    assert np.abs(group_rates.shrunken(hits, sizes) - expected).max() < 0.02
+
+
+def test_groups_that_differ_by_chance_alone_all_get_the_mean() -> None:
+    assert group_rates.shrunken(np.array([5, 5, 5]), np.array([10, 10, 10])) == pytest.approx([0.5] * 3)
+    assert group_rates.shrunken(np.array([0, 0]), np.array([10, 20])) == pytest.approx([0.0] * 2)
+
+
+def test_a_small_group_is_pulled_further_than_a_large_one(tmp_path: Path) -> None:
+    hits, sizes = np.array([0, 300, 700]), np.array([10, 1000, 1000])
+    raw, steadied = hits / sizes, group_rates.shrunken(hits, sizes)
+    assert steadied[0] > raw[0] + 0.05
+    assert np.abs(steadied[1:] - raw[1:]).max() < 0.01
 
 
 def test_eight_equal_groups_show_the_known_gap_by_chance() -> None:
