@@ -20,6 +20,7 @@ BUILT_IN = {
     "quality.selective_conformal": "evaluations.quality.selective_conformal",
     "quality.generation": "evaluations.quality.generation",
     "fairness.group": "evaluations.fairness.group",
+    "fairness.calibration": "evaluations.fairness.calibration",
     "robustness.text_char": "evaluations.robustness.text_char",
 }
 

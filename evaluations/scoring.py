@@ -53,9 +53,10 @@ class Scored:
 
     def answered(self) -> Scored:
         """Without the error rows."""
-        if not self.errors.any():
-            return self
-        keep = ~self.errors
+        return self.only(~self.errors) if self.errors.any() else self
+
+    def only(self, keep: NDArray[np.bool_]) -> Scored:
+        """The rows in the mask `keep`."""
         return replace(
             self,
             rows=self.rows[keep],

@@ -3,5 +3,6 @@
 from evaluations.charts.bars import group_bars
 from evaluations.charts.confusion import confusion
 from evaluations.charts.curves import reliability, success_by_queries
+from evaluations.charts.selective import risk_coverage
 
-__all__ = ["confusion", "group_bars", "reliability", "success_by_queries"]
+__all__ = ["confusion", "group_bars", "reliability", "risk_coverage", "success_by_queries"]
