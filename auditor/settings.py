@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ SECRETS_DIR = STATE_DIR / "secrets"
 ARTIFACTS_DIR = STATE_DIR / "artifacts"
 UPLOADS_DIR = STATE_DIR / "uploads"
 RUNS_DIR = STATE_DIR / "runs"
+SCORES_DIR = STATE_DIR / "scores"
 RESOURCES_DIR = Path(read("AUDITOR_RESOURCES") or STATE_DIR / "resources")
 SIGNING_KEY_FILE = Path(read("SIGNING_KEY_FILE") or SECRETS_DIR / "signing_key.pem")
 SIGNING_CERTIFICATE_FILE = Path(read("SIGNING_CERTIFICATE_FILE") or SECRETS_DIR / "signing_certificate.pem")
@@ -196,6 +198,36 @@ LEASE_SECONDS = int(read("LEASE_SECONDS", "30"))
 MAX_ATTEMPTS = 3
 RUN_WALL_SECONDS = int(read("RUN_WALL_SECONDS", "1800"))
 RUN_MEMORY_BYTES = int(read("RUN_MEMORY_BYTES", str(12 * 2**30)))
+
+SCORES_KEEP_DAYS = int(read("SCORES_KEEP_DAYS", "30"))  # answers of models, kept for later runs of the same
+SCORES_MAX_BYTES = int(read("SCORES_MAX_BYTES", str(20 * 2**30)))
+
+# --- endpoints -------------------------------------------------------------------------------
+
+
+def networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """10.1.0.0/16,127.0.0.1/32"""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"EGRESS_ALLOW: {error}. Write networks such as 10.1.0.0/16,127.0.0.1/32."
+        ) from error
+
+
+def words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
+# Networks that are not public and that audits of endpoints may reach all the same.
+EGRESS_ALLOW = networks(read("EGRESS_ALLOW"))
+# Certificate authorities (PEM) that are trusted besides the public ones.
+EGRESS_CA_FILE = Path(read("EGRESS_CA_FILE")) if read("EGRESS_CA_FILE") else None
+# Keys that seal the secrets of endpoints: the first seals, all open.
+_credential_key = SECRETS_DIR / "credential_key"
+CREDENTIAL_KEYS = words(
+    read("CREDENTIAL_KEYS") or (_credential_key.read_text() if _credential_key.exists() else "")
+)
 
 # --- people ----------------------------------------------------------------------------------
 

@@ -42,6 +42,18 @@ def secret_key(state: Path) -> bool:
     return True
 
 
+def credential_key(state: Path) -> bool:
+    """The key that seals the secrets of endpoints."""
+    path = state / "secrets" / "credential_key"
+    if path.exists():
+        return False
+    from cryptography.fernet import Fernet
+
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(Fernet.generate_key() + b"\n")
+    return True
+
+
 def signing_key(state: Path) -> bool:
     folder = state / "secrets"
     if (folder / "signing_key.pem").exists() and (folder / "signing_certificate.pem").exists():
@@ -105,6 +117,7 @@ def static_files(state: Path) -> bool:
 STEPS: tuple[tuple[str, Callable[[Path], bool]], ...] = (
     ("state folder", folders),
     ("secret key", secret_key),
+    ("credential key", credential_key),
     ("signing key", signing_key),
     ("lexical resources", lexical_resources),
     ("translations", translations),

@@ -99,6 +99,7 @@ def _make_dataset_version(principal: Principal, upload: Upload, manifest: Datase
             languages=manifest.languages,
             summary={"classes": summary.classes, "groups": summary.groups},
             held_out=manifest.held_out,
+            egress=sorted(set(manifest.egress)),
             submitted_by_id=principal.user_id,
         )
         folder = staging.folder(upload.pk) / ".table"

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from auditor.core.canonical import canonical_json
 from auditor.core.errors import DomainError, Problem
 from auditor.registry import intake, names
+from auditor.registry.egress import destination
 from evaluations.spec import Role
 
 VERSION = r"^[0-9A-Za-z][0-9A-Za-z._+-]{0,39}$"
@@ -16,6 +25,7 @@ MAX_PROVENANCE = 64 * 1024
 
 Label = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$")]
+Destination = Annotated[str, StringConstraints(max_length=300), AfterValidator(destination)]
 Reference = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,59}@[0-9A-Za-z][0-9A-Za-z._+-]{0,39}$")
 ]
@@ -83,6 +93,7 @@ class DatasetManifest(_Strict):
     favourable_label: str = Field(default="", max_length=120)
     languages: list[Language] = Field(default=[], max_length=50)
     held_out: bool = False
+    egress: list[Destination] = Field(default=[], max_length=20)  # who may be shown its rows; [] = nobody
 
     @field_validator("files")
     @classmethod

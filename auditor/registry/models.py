@@ -72,6 +72,25 @@ class ModelVersion(models.Model):
         return f"{self.model.name}@{self.version}"
 
 
+class EndpointCredential(models.Model):
+    """The secret that goes with requests to where a model is served. Written by people, read by supervisors alone."""
+
+    team_path: ClassVar[str] = "model__team"
+
+    model = models.OneToOneField(Model, on_delete=models.CASCADE, related_name="credential")
+    origin = models.CharField(max_length=300)  # https://host: it is sent nowhere else
+    header = models.CharField(max_length=60)
+    sealed = models.TextField()  # encrypted, together with the model and the origin that it is for
+    set_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    set_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("endpoint credential")
+
+    def __str__(self) -> str:
+        return f"{self.header} for {self.origin}"
+
+
 class Dataset(models.Model):
     """Named evaluation data."""
 
@@ -109,6 +128,7 @@ class DatasetVersion(models.Model):
     languages = models.JSONField(default=list, blank=True)
     summary = models.JSONField(default=dict)  # {"classes": {label: n}, "groups": {column: {group: n}}}
     held_out = models.BooleanField(default=False)
+    egress = models.JSONField(default=list, blank=True)  # who may be shown its rows: registry/egress.py
     submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
