@@ -8,7 +8,15 @@ from evaluations.stats.judges import Checked, Corrected, gate_interval, ppi_mean
 from evaluations.stats.means import mean_interval
 from evaluations.stats.multiplicity import Simultaneous, benjamini_hochberg, holm, max_t
 from evaluations.stats.paired import mcnemar_exact, newcombe_paired, paired_proportions
-from evaluations.stats.planning import smallest_detectable_effect
+from evaluations.stats.planning import (
+    detectable_effect,
+    n_for_effect,
+    n_without_events,
+    paired_variance,
+    repeat_components,
+    repeated_mean_variance,
+    smallest_detectable_effect,
+)
 from evaluations.stats.proportions import (
     Proportion,
     auc_interval,
@@ -20,7 +28,16 @@ from evaluations.stats.proportions import (
     wilson,
 )
 from evaluations.stats.quantiles import block_quantile_interval, quantile_interval, sample_quantile
-from evaluations.stats.resampling import bootstrap, cell_bootstrap, percentile, permutation_p
+from evaluations.stats.resampling import (
+    bca,
+    bca_bootstrap,
+    bootstrap,
+    cell_bootstrap,
+    cluster_bootstrap,
+    percentile,
+    permutation_p,
+)
+from evaluations.stats.sequential import bernoulli_sequence, betting_sequence, mixture_evidence
 from evaluations.stats.unit_scores import unit_mean
 
 __all__ = [
@@ -32,16 +49,22 @@ __all__ = [
     "Proportion",
     "Simultaneous",
     "auc_interval",
+    "bca",
+    "bca_bootstrap",
     "benjamini_hochberg",
+    "bernoulli_sequence",
+    "betting_sequence",
     "block_quantile_interval",
     "bootstrap",
     "cell_bootstrap",
     "clopper_pearson",
+    "cluster_bootstrap",
     "cluster_codes",
     "clustered_se",
     "cohens_kappa",
     "conformal_rank",
     "coverage_band",
+    "detectable_effect",
     "effective_n",
     "gate_interval",
     "holm",
@@ -49,16 +72,22 @@ __all__ = [
     "max_t",
     "mcnemar_exact",
     "mean_interval",
+    "mixture_evidence",
     "mover_difference",
     "mover_mean",
     "mover_ratio",
+    "n_for_effect",
+    "n_without_events",
     "newcombe_paired",
     "paired_proportions",
+    "paired_variance",
     "percentile",
     "permutation_p",
     "ppi_mean",
     "proportion",
     "quantile_interval",
+    "repeat_components",
+    "repeated_mean_variance",
     "rogan_gladen",
     "sample_quantile",
     "smallest_detectable_effect",
