@@ -22,6 +22,7 @@ BUILT_IN = {
     "quality.generation": "evaluations.quality.generation",
     "fairness.group": "evaluations.fairness.group",
     "fairness.calibration": "evaluations.fairness.calibration",
+    "fairness.ll144": "evaluations.fairness.ll144",
     "robustness.text_char": "evaluations.robustness.text_char",
 }
 
