@@ -34,9 +34,18 @@ def data() -> None:
 @click.option("--sensitive", multiple=True, help="Column that defines groups, such as sex.")
 @click.option("--id", "id_column", help="Column that identifies the row.")
 @click.option("--ignore", multiple=True, help="Column that nobody uses.")
+@click.option(
+    "--role", "more", multiple=True, metavar="COLUMN=ROLE", help="Any other role, such as passage=context."
+)
 @click.option("--favourable", default="", help="The label that is good for the person, such as >50K.")
 @click.option("--language", "languages", multiple=True, help="Language tag of the texts, such as en.")
 @click.option("--held-out", is_flag=True, help="The model was not trained on these rows.")
+@click.option(
+    "--egress",
+    multiple=True,
+    help="Who may be shown its rows when a served model is audited: same_network, an origin such as "
+    "https://api.example.org, or any (default: nobody).",
+)
 @click.option("--description", default="", help="First push of a name.")
 @click.option("--licence", default="", help="First push of a name.")
 @click.option("--source", default="", help="First push of a name.")
@@ -54,6 +63,7 @@ def push_data(session: Session, /, name: str, file: Path, version: str, **option
             "favourable_label": options["favourable"] or declared.get("favourable_label", ""),
             "languages": list(options["languages"]) or declared.get("languages", []),
             "held_out": options["held_out"],
+            "egress": list(options["egress"]),
         },
         about={key: options[key] or declared.get(key, "") for key in ("description", "licence", "source")},
     )
@@ -61,15 +71,16 @@ def push_data(session: Session, /, name: str, file: Path, version: str, **option
 
 
 def _roles(file: Path, options: dict[str, Any]) -> dict[str, str]:
-    if not options["target"]:
+    if not options["target"] and not options["more"]:
         raise click.UsageError("Give --target COLUMN (the true label), or --roles FILE.")
     return columns.roles(
         file,
-        target=options["target"],
+        target=options["target"] or "",
         inputs=options["inputs"],
         sensitive=options["sensitive"],
         identity=options["id_column"],
         ignored=options["ignore"],
+        more=options["more"],
     )
 
 
@@ -79,7 +90,7 @@ def _declared(options: dict[str, Any]) -> dict[str, Any]:
     if path is None:
         return {}
     both = [f"--{o.removesuffix('s')}" for o in ("target", "inputs", "sensitive", "ignore") if options[o]]
-    both += ["--id"] if options["id_column"] else []
+    both += [f"--{o}" for o, key in (("id", "id_column"), ("role", "more")) if options[key]]
     if both:
         raise click.UsageError(f"{path.name} gives every column its role: leave out {', '.join(both)}.")
     try:

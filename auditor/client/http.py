@@ -67,6 +67,10 @@ class Client:
         )
         return _json(response) if response.content else None
 
+    def put(self, path: str, body: Any) -> Any:
+        """The answer to a PUT, which may be repeated as it is."""
+        return _json(self._repeat("PUT", path, json=body))
+
     def put_bytes(self, path: str, data: bytes, offset: int) -> httpx.Response:
         """Send part of a file once. Raises httpx.TransportError too: only the caller knows where to go on."""
         return self._checked(

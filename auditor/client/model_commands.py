@@ -1,7 +1,9 @@
-"""`auditor model push` and `auditor gate`."""
+"""`auditor model push|credential` and `auditor gate`."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -103,6 +105,44 @@ def _register(session: Session, name: str, about: dict[str, Any]) -> None:
             f"{name} is new: say what kind of model it is, with --modality {' or '.join(MODALITIES)}."
         )
     session.client.post("models", {"name": name, **about})
+
+
+@model.command()
+@click.argument("name")
+@click.option(
+    "--origin", default="", help="The service it is for (default: where the newest version is served)."
+)
+@click.option(
+    "--header", default="Authorization", show_default=True, help="The header that the service reads."
+)
+@click.option("--from-env", metavar="VARIABLE", help="Take the secret from this environment variable.")
+@click.option("--remove", is_flag=True, help="Forget the stored secret.")
+@pass_session
+def credential(
+    session: Session, name: str, origin: str, header: str, from_env: str | None, remove: bool
+) -> None:
+    """Store the secret of the service where the model NAME is served, read from standard input.
+
+    The service keeps it sealed, sends it to that origin alone, and shows it to nobody.
+    """
+    path = f"models/{quote(name, safe='')}/credential"
+    if remove:
+        session.client.delete(path)
+        click.echo(f"{name} has no credential any more.")
+        return
+    if from_env:
+        secret = os.environ.get(from_env, "")
+    elif sys.stdin.isatty():
+        secret = click.prompt("Secret", hide_input=True, err=True)
+    else:
+        secret = sys.stdin.read()
+    if not secret.strip():
+        where = f"The variable {from_env}" if from_env else "Standard input"
+        raise ClientError(
+            f"{where} holds no secret. It is never given as an argument, which others could see."
+        )
+    stored = session.client.put(path, {"secret": secret.strip(), "origin": origin, "header": header})
+    click.echo(f"{name} is asked at {stored['origin']} with the header {stored['header']}.")
 
 
 @click.command()

@@ -81,9 +81,10 @@ def test_a_model_and_data_are_pushed_once_and_an_audit_is_planned(
     data.write_text(CSV)
     code, out, err = line(
         *("data", "push", "adult", "--version", "1", "--target", "income", "--sensitive", "sex"),
-        *("--favourable", ">50K", data),
+        *("--favourable", ">50K", "--egress", "https://API.example.org/", data),
     )
     assert code == 0, err
+    assert DatasetVersion.objects.get().egress == ["https://api.example.org"]
     assert DatasetVersion.objects.get().roles == {"age": "input", "sex": "sensitive", "income": "target"}
 
     code, out, err = line(

@@ -32,7 +32,10 @@ class NewDataset(Schema):
 
 
 class DatasetVersionOut(Schema):
-    """One immutable table. `summary` counts the rows of each class, and of each group of each sensitive column."""
+    """One immutable table. `summary` counts the rows of each class, and of each group of each sensitive column.
+
+    `egress` says which services may be shown its rows: `same_network`, origins, or `any`; none where it is empty.
+    """
 
     id: str
     version: str
@@ -45,6 +48,7 @@ class DatasetVersionOut(Schema):
     languages: list[str]
     summary: dict[str, Any]
     held_out: bool
+    egress: list[str]
     submitted_by: str
     created_at: datetime
 
@@ -87,6 +91,7 @@ def dataset_version_out(version: DatasetVersion) -> DatasetVersionOut:
         languages=version.languages,
         summary=version.summary,
         held_out=version.held_out,
+        egress=version.egress,
         submitted_by=str(version.submitted_by),
         created_at=version.created_at,
     )

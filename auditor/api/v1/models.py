@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from ninja import Router, Schema
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from auditor.api.auth import Caller
 from auditor.api.idempotency import idempotent
@@ -15,8 +15,8 @@ from auditor.api.pagination import PageQuery, paginate
 from auditor.api.replies import reply
 from auditor.api.v1.teams import team_named
 from auditor.core.access import fetch, visible
-from auditor.registry import services
-from auditor.registry.models import Model, ModelVersion
+from auditor.registry import credentials, services
+from auditor.registry.models import EndpointCredential, Model, ModelVersion
 from evaluations.spec import Modality
 
 router = Router(tags=["Registry"])
@@ -66,9 +66,31 @@ class ModelOut(Schema):
     created_at: datetime
 
 
+class NewCredential(Schema):
+    """The secret of the service where the model is served. It is stored sealed, and no answer ever holds it.
+
+    `origin` is the only place that it is sent to (default: where the newest version is served). In `Authorization`
+    a secret of one word is sent as `Bearer SECRET`.
+    """
+
+    secret: SecretStr
+    origin: str = Field("", max_length=300, examples=["https://api.example.org"])
+    header: str = Field("Authorization", max_length=60)
+
+
+class CredentialOut(Schema):
+    """That a secret is stored, for which address, and who stored it."""
+
+    origin: str
+    header: str
+    set_by: str
+    set_at: datetime
+
+
 class ModelDetail(ModelOut):
     """A registered model with its versions, newest first."""
 
+    credential: CredentialOut | None
     versions: list[ModelVersionOut]
 
 
@@ -141,4 +163,43 @@ def detail(request: Caller, name: str) -> ModelDetail:
     versions = model.versions.select_related("model", "parent__model", "submitted_by").order_by(
         "-created_at", "-pk"
     )
-    return ModelDetail(**_facts(model), versions=[model_version_out(version) for version in versions])
+    stored = EndpointCredential.objects.filter(model=model).select_related("set_by").first()
+    return ModelDetail(
+        **_facts(model),
+        credential=_credential_out(stored) if stored else None,
+        versions=[model_version_out(version) for version in versions],
+    )
+
+
+def _credential_out(stored: EndpointCredential) -> CredentialOut:
+    return CredentialOut(
+        origin=stored.origin, header=stored.header, set_by=str(stored.set_by), set_at=stored.set_at
+    )
+
+
+@router.put(
+    "/models/{name}/credential",
+    response=CredentialOut,
+    summary="Store the secret of the service where a model is served",
+    operation_id="set_credential",
+)
+def set_credential(request: Caller, name: str, payload: NewCredential) -> CredentialOut:
+    stored = credentials.set_credential(
+        principal=request.auth,
+        model=fetch(request.auth, Model, name=name),
+        secret=payload.secret.get_secret_value(),
+        origin=payload.origin,
+        header=payload.header,
+    )
+    return _credential_out(stored)
+
+
+@router.delete(
+    "/models/{name}/credential",
+    response={204: None},
+    summary="Forget the secret of a model's service",
+    operation_id="remove_credential",
+)
+def remove_credential(request: Caller, name: str) -> HttpResponse:
+    credentials.remove_credential(principal=request.auth, model=fetch(request.auth, Model, name=name))
+    return HttpResponse(status=204)

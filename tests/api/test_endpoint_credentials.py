@@ -1,0 +1,102 @@
+"""Storing an endpoint's secret over the API and the command line: written, never read back."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.conf import LazySettings
+
+from auditor.accounts.models import User
+from auditor.registry import credentials
+from auditor.registry.models import EndpointCredential, ModelVersion
+from tests.api.test_command_line import CommandLine, line, one_connection
+
+__all__ = ["line", "one_connection"]
+HERE = "https://api.example.org"
+
+
+@pytest.fixture(autouse=True)
+def key(settings: LazySettings) -> None:
+    settings.CREDENTIAL_KEYS = [Fernet.generate_key().decode()]
+
+
+def put(client: Any, body: dict[str, str]) -> Any:
+    return client.send("PUT", "models/income/credential", json.dumps(body).encode(), "application/json")
+
+
+def test_a_secret_is_stored_and_no_answer_holds_it(
+    api: Any, income: ModelVersion, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        answer = put(api, {"secret": "sk-hunter2", "origin": HERE + "/"})
+        assert answer.status_code == 200
+        assert {k: answer.json()[k] for k in ("origin", "header", "set_by")} == {
+            "origin": HERE,
+            "header": "Authorization",
+            "set_by": "Erin",
+        }
+        shown = api.get("models/income")
+        assert shown.json()["credential"] == answer.json()
+        wrong = put(api, {"secret": "sk-hunter2 is wrong here"})
+    assert wrong.status_code == 422
+    assert b"hunter2" not in answer.content + shown.content + wrong.content
+    assert "hunter2" not in caplog.text
+    opened = credentials.opened(income.model_id, HERE)
+    assert opened is not None
+    assert opened.secret == "sk-hunter2"
+    assert api.send("DELETE", "models/income/credential").status_code == 204
+    assert api.get("models/income").json()["credential"] is None
+
+
+def test_a_body_of_another_shape_is_refused_without_its_secret(api: Any, income: ModelVersion) -> None:
+    for body in ({"secret": ["sk-hunter2"]}, {"secret": "sk-hunter2", "origin": 3}, {"hidden": "sk-hunter2"}):
+        answer = put(api, body)
+        assert answer.status_code == 422
+        assert b"hunter2" not in answer.content
+
+
+def test_others_can_neither_store_nor_see_nor_forget_it(
+    api: Any, token: Callable[..., Any], stranger: User, regulator: User, income: ModelVersion
+) -> None:
+    put(api, {"secret": "sk-hunter2", "origin": HERE})
+    assert put(token(stranger), {"secret": "x", "origin": HERE}).status_code == 404
+    assert put(token(regulator), {"secret": "x", "origin": HERE}).status_code == 403
+    assert token(regulator).send("DELETE", "models/income/credential").status_code == 403
+    assert EndpointCredential.objects.count() == 1
+
+
+def test_the_command_line_reads_it_from_standard_input_or_a_variable(
+    line: CommandLine, income: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("model", "credential", "income", "--origin", HERE)
+    monkeypatch.setattr("sys.stdin", io.StringIO("sk-hunter2\n"))
+    code, out, err = line(*command)
+    assert code == 0, err
+    assert HERE in out
+    assert "hunter2" not in out + err
+    opened = credentials.opened(income.model_id, HERE)
+    assert opened is not None
+    assert opened.secret == "sk-hunter2"
+
+    monkeypatch.setenv("MODEL_KEY", "sk-other")
+    assert line(*command, "--header", "x-api-key", "--from-env", "MODEL_KEY")[0] == 0
+    opened = credentials.opened(income.model_id, HERE)
+    assert opened is not None
+    assert (opened.header, opened.value) == ("x-api-key", "sk-other")
+
+    code, _, err = line(*command, "--from-env", "NOT_SET")
+    assert code == 2
+    assert "NOT_SET" in err
+    assert line("model", "credential", "income", "--remove")[0] == 0
+    assert not EndpointCredential.objects.exists()
+
+
+def test_no_option_takes_the_secret_itself(line: CommandLine, income: ModelVersion) -> None:
+    code, _, _ = line("model", "credential", "income", "--secret", "sk-hunter2")
+    assert code == 2
