@@ -20,6 +20,8 @@ MAX_GROUPS = 200
 MAX_LABEL = 200  # characters
 MAX_LINE = 16 * 2**20  # bytes of one JSON line
 BATCH_ROWS = 16_384
+SINGLE = (Role.TARGET, Role.ID, Role.CONTEXT, Role.CHOICES, Role.CLUSTER, Role.SPLIT, Role.USER, Role.ITEM)
+LISTED = (Role.INPUT, Role.TARGET, Role.CONTEXT, Role.CHOICES)  # what may hold lists of texts
 MISSING_GROUP = "(missing)"
 # What pyarrow reads as missing in a csv column that is not text.
 _NULLS = {
@@ -41,7 +43,10 @@ _NULLS |= {"NULL", "NaN", "n/a", "nan", "null"}
 
 @dataclass(frozen=True)
 class TableSummary:
-    """`classes`: label -> rows. `groups`: sensitive column -> group -> rows. Most frequent first."""
+    """`classes`: label -> rows. `groups`: sensitive column -> group -> rows. Most frequent first.
+
+    `classes` is empty where there is no target, or where it holds numbers, free text or lists of answers.
+    """
 
     rows: int
     classes: dict[str, int]
@@ -54,15 +59,22 @@ def inspect_table(
     """Summary of the parquet, csv or jsonl file at `path`. Raises DomainError naming what to mend."""
     target, sensitive = _check_roles(roles)
     _check_content(path, format)
-    counters = {column: Counter[str]() for column in [target, *sensitive]}
+    # A favourable label is one of a few: where it is given, the target must hold classes.
+    targets = [_Target(column, strict=bool(favourable_label)) for column in target]
+    counters = {column: Counter[str]() for column in sensitive}
+    wanted = [*target, *sensitive]
     rows = 0
     try:
-        for size, values in _READERS[format](path, roles, list(counters)):
+        for size, values in _READERS[format](path, roles, wanted):
             rows += size
             if rows > MAX_ROWS:
                 raise _refused("table_large", f"The table has more than {MAX_ROWS} rows. Take a sample.")
+            for one in targets:
+                one.count(values[one.column])
             for column, counter in counters.items():
-                _count(counter, column, values[column], MAX_CLASSES if column == target else MAX_GROUPS)
+                found = _labelled(values[column])
+                counter.update(found)
+                _few(counter, found, column, MAX_GROUPS)
     except DomainError:
         raise
     except (ValueError, RecursionError, OSError) as error:  # pyarrow's errors are ValueErrors and OSErrors
@@ -72,16 +84,13 @@ def inspect_table(
         ) from error
     if rows == 0:
         raise _refused("table_empty", "The table has no rows. Give one with at least one labelled example.")
-    labels = counters[target]
-    if missing := labels.pop(MISSING_GROUP, 0):
-        raise _refused(
-            "label_missing",
-            f"{missing} of {rows} rows have no label in column {target!r}. Label them or leave them out.",
-        )
+    labels: Counter[str] = Counter()
+    for one in targets:
+        labels = one.classes(rows)
     if favourable_label and favourable_label not in labels:
         raise _refused(
             "favourable_label",
-            f"The favourable label {favourable_label!r} is not among the labels of column {target!r}: "
+            f"The favourable label {favourable_label!r} is not among the labels of column {listed(target)}: "
             f"{listed(sorted(labels))}. Give one of these.",
             "/favourable_label",
         )
@@ -92,38 +101,80 @@ def inspect_table(
     )
 
 
+class _Target:
+    """Counts the labels of the target until it shows that they are no classes; missing ones always."""
+
+    def __init__(self, column: str, *, strict: bool) -> None:
+        self.column, self.strict = column, strict
+        self.labels: Counter[str] | None = Counter()
+        self.missing = 0
+
+    def count(self, values: list[Any]) -> None:
+        if any(isinstance(value, list) for value in values):
+            if self.strict:
+                raise _nested(self.column, "lists of answers")
+            self.labels = None
+            self.missing += sum(value is None or value == [] for value in values)
+            return
+        found = _labelled(values)
+        self.missing += found.pop(MISSING_GROUP, 0)
+        if self.labels is not None:
+            self.labels.update(found)
+            try:
+                _few(self.labels, found, self.column, MAX_CLASSES)
+            except DomainError:
+                if self.strict:
+                    raise
+                self.labels = None
+
+    def classes(self, rows: int) -> Counter[str]:
+        """Rows per class. Raises DomainError where a label is missing."""
+        if self.missing:
+            raise _refused(
+                "label_missing",
+                f"{self.missing} of {rows} rows have no label in column {self.column!r}. Label them or leave them out.",
+            )
+        if self.labels is None or (_measured(self.labels) and not self.strict):
+            return Counter()
+        return self.labels
+
+
+def _measured(labels: Counter[str]) -> bool:
+    """Whether these are numbers with fractions, as a regression has them, and not names of classes."""
+    try:
+        return any(not float(label).is_integer() for label in labels)
+    except (ValueError, OverflowError):
+        return False
+
+
 def listed(names: list[str], limit: int = 20) -> str:
     """Names for a message: quoted, each shortened, at most `limit`."""
     shown = ", ".join(repr(name[:60]) for name in names[:limit])
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
-def _check_roles(roles: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The target column and the sensitive ones."""
+def _check_roles(roles: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """The target column, if there is one, and the sensitive ones."""
     known = [role.value for role in Role]
     if wrong := sorted({role for role in roles.values() if role not in known}):
         raise _refused(
             "role_unknown", f"There is no role {listed(wrong)}. Roles are {', '.join(known)}.", "/roles"
         )
     by_role = {role: [c for c, r in roles.items() if r == role] for role in known}
-    if len(by_role[Role.TARGET]) != 1:
-        found = listed(by_role[Role.TARGET]) or "none"
-        raise _refused(
-            "target_missing",
-            f"Exactly one column must have the role 'target' (the true label); found {found}. Correct the roles.",
-            "/roles",
-        )
-    if not by_role[Role.INPUT]:
+    if not by_role[Role.INPUT] and not by_role[Role.USER]:
         raise _refused(
             "input_missing",
             "No column has the role 'input'. Mark the columns that the model reads.",
             "/roles",
         )
-    if len(by_role[Role.ID]) > 1:
-        raise _refused(
-            "id_many", f"Only one column can be the id; found {listed(by_role[Role.ID])}.", "/roles"
-        )
-    return by_role[Role.TARGET][0], by_role[Role.SENSITIVE]
+    for role in SINGLE:
+        if len(by_role[role]) > 1:
+            raise _refused(
+                f"{role}_many",
+                f"Only one column can have the role {role.value!r}; found {listed(by_role[role])}. Correct the roles.",
+                "/roles",
+            )
+    return by_role[Role.TARGET], by_role[Role.SENSITIVE]
 
 
 def _check_content(path: Path, format: str) -> None:
@@ -158,15 +209,20 @@ def _check_columns(columns: list[str], roles: Mapping[str, str]) -> None:
         )
 
 
-def _count(counter: Counter[str], column: str, values: list[Any], limit: int) -> None:
+def _labelled(values: list[Any]) -> Counter[str]:
+    found: Counter[str] = Counter()
     for value, rows in Counter(values).items():
-        label = _label(value)
-        if len(label) > MAX_LABEL:
-            raise _refused(
-                "label_long",
-                f"Column {column!r} holds values of more than {MAX_LABEL} characters. Correct the column roles.",
-            )
-        counter[label] += rows
+        found[_label(value)] += rows
+    return found
+
+
+def _few(counter: Counter[str], added: Counter[str], column: str, limit: int) -> None:
+    """Raises DomainError where a column that just gained `added` does not hold a few short values."""
+    if any(len(label) > MAX_LABEL for label in added):
+        raise _refused(
+            "label_long",
+            f"Column {column!r} holds values of more than {MAX_LABEL} characters. Correct the column roles.",
+        )
     if len(counter) > limit:
         raise _refused(
             "labels_many",
@@ -213,11 +269,14 @@ def _read_parquet(path: Path, roles: Mapping[str, str], wanted: list[str]) -> Ba
     import pyarrow as pa
     from pyarrow import parquet
 
-    # Dictionaries stay as they are stored: one long value repeated a billion times stays one.
-    with parquet.ParquetFile(path, read_dictionary=wanted) as file:
+    with parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
         _check_columns(schema.names, roles)
-        _check_types(schema, [c for c, role in roles.items() if role != Role.IGNORE], pa)
+        _check_types(schema, roles, pa)
+        leaves = [file.schema.column(i).path for i in range(len(file.schema))]
+    # Dictionaries stay as they are stored: one long value repeated a billion times stays one.
+    kept = [leaf for leaf in leaves if leaf in wanted or leaf.partition(".list.")[0] in wanted]
+    with parquet.ParquetFile(path, read_dictionary=kept) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
             yield batch.num_rows, {column: _plain(batch.column(column), pa) for column in wanted}
 
@@ -260,7 +319,8 @@ def _read_jsonl(path: Path, roles: Mapping[str, str], wanted: list[str]) -> Batc
             if len(names) > MAX_COLUMNS:
                 break
             for column, value in record.items():
-                if isinstance(value, dict | list) and roles.get(column, Role.IGNORE) != Role.IGNORE:
+                role = roles.get(column, Role.IGNORE)
+                if isinstance(value, dict | list) and role != Role.IGNORE and not _is_texts(value, role):
                     raise _nested(column, "lists or objects")
             pending.append({column: record.get(column) for column in wanted})
             if len(pending) == BATCH_ROWS:
@@ -274,16 +334,41 @@ def _read_jsonl(path: Path, roles: Mapping[str, str], wanted: list[str]) -> Batc
 _READERS = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl}
 
 
-def _check_types(schema: Any, columns: list[str], pa: Any) -> None:
-    for column in columns:
+def _is_texts(value: Any, role: str) -> bool:
+    """A list of texts, or of whole numbers, where `role` may hold one."""
+    return (
+        role in LISTED
+        and isinstance(value, list)
+        and any(all(type(one) in (kind, type(None)) for one in value) for kind in (str, int))
+    )
+
+
+def _check_types(schema: Any, roles: Mapping[str, str], pa: Any) -> None:
+    """evaluations/data/columns.py takes the same."""
+    is_ = pa.types
+    for column, role in roles.items():
         kind = schema.field(column).type
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        kind = kind.value_type if is_.is_dictionary(kind) else kind
+        plain = not is_.is_nested(kind) and not is_.is_binary(kind) and not is_.is_large_binary(kind)
+        image = is_.is_binary(kind) or is_.is_large_binary(kind)
+        image |= is_.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
+        texts = (is_.is_list(kind) or is_.is_large_list(kind)) and (
+            is_.is_string(kind.value_type)
+            or is_.is_large_string(kind.value_type)
+            or is_.is_integer(kind.value_type)
+            or is_.is_null(kind.value_type)
+        )
+        if not (plain or role == Role.IGNORE or (image and role == Role.INPUT) or (texts and role in LISTED)):
             raise _nested(column, str(kind))
 
 
 def _plain(array: Any, pa: Any) -> list[Any]:
-    """Python values of an array; a dictionary's values are made once each, however often they occur."""
+    """Python values of an array; a dictionary's values are made once each, however often they occur.
+
+    Of lists no value is made: [] is an empty one, [None] any other.
+    """
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        return [None if n is None else [None] * (n > 0) for n in array.value_lengths().to_pylist()]
     if pa.types.is_dictionary(array.type):
         values = array.dictionary.to_pylist()
         return [None if i is None else values[i] for i in array.indices.to_pylist()]
@@ -294,7 +379,7 @@ def _plain(array: Any, pa: Any) -> list[Any]:
 def _nested(column: str, kind: str) -> DomainError:
     return _refused(
         "column_type",
-        f"Column {column!r} holds {kind[:60]}, not single values. Flatten it, or give it the role 'ignore'.",
+        f"Column {column!r} holds {kind[:60]}, which its role cannot have. Flatten it, or give it the role 'ignore'.",
         f"/roles/{_escaped(column)}",
     )
 

@@ -29,6 +29,12 @@ def role_name(value: str) -> str:
         "input": _("Input"),
         "target": _("Target"),
         "sensitive": _("Sensitive"),
+        "context": _("Passage"),
+        "choices": _("Answers to choose from"),
+        "cluster": _("Cluster"),
+        "split": _("Split"),
+        "user": _("User"),
+        "item": _("Item"),
         "id": _("Identifier"),
         "ignore": _("Ignored"),
     }.get(value, value)

@@ -209,6 +209,7 @@ def test_a_roles_file_says_what_the_options_would(
 @pytest.mark.parametrize(
     ("more", "content", "said"),
     [
+        (["--role", "age=cluster"], "roles: {age: input}", "leave out --role"),
         (["--target", "age"], "roles: {age: input}", "leave out --target"),
         ([], "- age", "names no roles"),
         ([], "roles: {age: 3}", "names no roles"),

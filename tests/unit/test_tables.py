@@ -124,8 +124,8 @@ def test_a_favourable_label_must_be_among_the_labels(tmp_path: Path, format: str
 @pytest.mark.parametrize(
     ("roles", "code"),
     [
-        ({"text": "input"}, "target_missing"),
-        ({"text": "target", "label": "target"}, "target_missing"),
+        ({"text": "input", "label": "target", "sex": "target"}, "target_many"),
+        ({"text": "input", "label": "context", "sex": "context"}, "context_many"),
         ({"label": "target"}, "input_missing"),
         ({"text": "input", "label": "target", "sex": "protected"}, "role_unknown"),
         ({"text": "input", "label": "target", "sex": "id", "x": "id"}, "id_many"),
@@ -140,17 +140,61 @@ def test_too_many_groups_are_refused(tmp_path: Path) -> None:
     assert refusal(table(tmp_path, "csv", rows), "csv").code == "labels_many"
 
 
-def test_free_text_as_a_label_is_refused(tmp_path: Path) -> None:
-    rows = [{"text": "t", "label": "long " * 100, "sex": "F"}]
-    assert refusal(table(tmp_path, "jsonl", rows), "jsonl").code == "label_long"
+@every_format
+def test_a_table_without_a_target_or_for_a_recommender_is_taken(tmp_path: Path, format: str) -> None:
+    path = table(tmp_path, format, ROWS)
+    assert inspect_table(path, format, {"text": "input"}) == TableSummary(3, {}, {})
+    roles = {"sex": "user", "text": "item", "label": "target"}
+    assert inspect_table(path, format, roles).classes == {"pos": 2, "neg": 1}
+
+
+@every_format
+@pytest.mark.parametrize("label", ["long " * 100, "answer {}", "{}.5"])
+def test_free_text_and_numbers_are_answers_not_classes(tmp_path: Path, format: str, label: str) -> None:
+    rows = [{"text": "t", "label": label.format(i), "sex": "F"} for i in range(2_000)]
+    path = table(tmp_path, format, rows)
+    assert inspect_table(path, format, ROLES) == TableSummary(2_000, {}, {"sex": {"F": 2_000}})
+    assert refusal(path, format, favourable="pos").code in ("label_long", "labels_many")
+    path = table(tmp_path, format, [*rows, {"text": "t", "label": None, "sex": "F"}])
+    assert refusal(path, format).code == "label_missing"
+
+
+@every_format
+def test_a_few_numbers_with_fractions_are_no_classes_either(tmp_path: Path, format: str) -> None:
+    rows = [{"text": "t", "label": i / 4, "sex": "F"} for i in range(1, 9)]
+    assert inspect_table(table(tmp_path, format, rows), format, ROLES).classes == {}
+
+
+@pytest.mark.parametrize("format", ["jsonl", "parquet"])
+def test_lists_of_texts_are_taken_where_a_role_has_them(tmp_path: Path, format: str) -> None:
+    rows = [
+        {"words": ["a", "b"], "tags": [0, 1], "options": ["x"]},
+        {"words": ["c"], "tags": [1], "options": ["y"]},
+    ]
+    roles = {"words": "input", "tags": "target", "options": "choices"}
+    path = table(tmp_path, format, rows)
+    assert inspect_table(path, format, roles) == TableSummary(2, {}, {})
+    for role in ("sensitive", "id", "cluster", "split", "user", "item"):
+        assert refusal(path, format, {**roles, "options": role}).code == "column_type"
+    assert refusal(path, format, roles, favourable="1").code == "column_type"
+    path = table(tmp_path, format, [*rows, {"words": ["d"], "tags": [], "options": ["z"]}])
+    assert refusal(path, format, roles).code == "label_missing"
+
+
+def test_images_are_taken_as_bytes_or_as_datasets_keeps_them_and_for_input_alone(tmp_path: Path) -> None:
+    for image in (b"\x89PNG", {"bytes": b"\x89PNG", "path": None}):
+        path = write_parquet(tmp_path / "data.parquet", [{"image": image, "label": "cat"}])
+        assert inspect_table(path, "parquet", {"image": "input", "label": "target"}).classes == {"cat": 1}
+        assert refusal(path, "parquet", {"label": "input", "image": "target"}).code == "column_type"
 
 
 def test_nested_columns_are_refused_only_where_they_are_used(tmp_path: Path) -> None:
-    rows = [{**row, "tags": ["a"]} for row in ROWS]
-    for format in ("jsonl", "parquet"):
-        path = table(tmp_path, format, rows)
-        assert inspect_table(path, format, {**ROLES, "tags": "ignore"}).rows == 3
-        assert refusal(path, format, {**ROLES, "tags": "input"}).code == "column_type"
+    for tags in ([["a"]], [1.5], {"a": "b"}, [True]):
+        rows = [{**row, "tags": tags} for row in ROWS]
+        for format in ("jsonl", "parquet"):
+            path = table(tmp_path, format, rows)
+            assert inspect_table(path, format, {**ROLES, "tags": "ignore"}).rows == 3
+            assert refusal(path, format, {**ROLES, "tags": "input"}).code == "column_type"
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -201,9 +245,11 @@ def test_a_json_line_without_end_is_refused(tmp_path: Path) -> None:
     assert refusal(path, "jsonl").code == "table_unreadable"
 
 
-def test_a_long_value_that_a_small_parquet_file_repeats_is_refused(tmp_path: Path) -> None:
+def test_a_long_value_that_a_small_parquet_file_repeats_is_never_spelled_out(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), pa.array(["x" * 2**20]))
     parquet.write_table(pa.table({"text": ["t"] * 100_000, "label": column, "sex": ["F"] * 100_000}), path)
     assert path.stat().st_size < 2**22
-    assert refusal(path, "parquet").code == "label_long"
+    assert inspect_table(path, "parquet", ROLES).classes == {}
+    roles = {"text": "input", "sex": "target", "label": "sensitive"}
+    assert refusal(path, "parquet", roles).code == "label_long"

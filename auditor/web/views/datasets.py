@@ -13,7 +13,9 @@ from auditor.core.errors import not_found
 from auditor.registry.models import Dataset, DatasetVersion
 from auditor.web.who import principal
 
-ROLE_ORDER = ("target", "sensitive", "input", "id", "ignore")
+ROLE_ORDER = (
+    "target", "sensitive", "input", "context", "choices", "user", "item", "cluster", "split", "id", "ignore",
+)  # fmt: skip
 
 
 @login_required
