@@ -94,7 +94,7 @@ def _declared(options: dict[str, Any]) -> dict[str, Any]:
     if both:
         raise click.UsageError(f"{path.name} gives every column its role: leave out {', '.join(both)}.")
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ClientError(f"{path} cannot be read: {str(error)[:200]}") from error
     roles = found.get("roles") if isinstance(found, dict) else None
@@ -106,7 +106,7 @@ def _declared(options: dict[str, Any]) -> dict[str, Any]:
         raise ClientError(
             f"{path} names no roles. It looks like this:\n  roles:\n    text: input\n    label: target"
         )
-    return found  # the service checks every value
+    return dict(found)  # the service checks every value
 
 
 def send_data(
