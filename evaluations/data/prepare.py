@@ -11,7 +11,7 @@ import json
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ _LETTER = re.compile(r"^[A-Z]\. ")
 class Tidy:
     """Tables by file name, and what their columns are for. `pushed` is the one that roles.yaml names."""
 
-    tables: dict[str, Iterable[Row]]
+    tables: Mapping[str, Iterable[Row]]
     pushed: str
     roles: dict[str, str]
     favourable: str = ""

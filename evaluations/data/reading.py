@@ -17,19 +17,20 @@ NUMERIC = (Modality.TABULAR, Modality.TABULAR_REGRESSION)  # in a text column th
 
 
 MAX_BYTES = 8 * 2**30  # of a folder's rows in memory
-FOLDERS = {"huggingface": hugging_face, "images": image_folders}
+FOLDERS = ("huggingface", "images")
 
 
 def folder_schema(path: Path, kind: str) -> pa.Schema:
     """The columns of a folder of format `kind`, in order."""
-    return FOLDERS[kind].schema(path)
+    return hugging_face.schema(path) if kind == "huggingface" else image_folders.schema(path)
 
 
 def folder_tables(
     path: Path, kind: str, wanted: list[str] | None = None, split: str = ""
 ) -> Iterator[pa.Table]:
     """The rows of a folder of format `kind`, some at a time."""
-    return FOLDERS[kind].tables(path, wanted, split)
+    tables = hugging_face.tables if kind == "huggingface" else image_folders.tables
+    return tables(path, wanted, split)
 
 
 def read_table(ref: DataRef, modality: Modality) -> pa.Table:
