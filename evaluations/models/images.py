@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evaluations.models import hf_folder
 from evaluations.spec import EvaluationError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 64 * 2**20  # of one image: a few kilobytes can unpack to gigabytes
@@ -24,7 +27,7 @@ class Preparation:
         self.processor = processor
         self.mode = "L" if channels == 1 else "RGB"
 
-    def __call__(self, image: bytes) -> np.ndarray | None:
+    def __call__(self, image: bytes) -> NDArray[np.float32] | None:
         """None for what is no image, is damaged, or is larger than MOST_PIXELS."""
         from PIL import Image, ImageOps
 
@@ -35,7 +38,8 @@ class Preparation:
                 upright = ImageOps.exif_transpose(opened).convert(self.mode)
         except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError):
             return None  # what Pillow raises on damaged files
-        return np.asarray(self.processor(upright, return_tensors="np")["pixel_values"][0], dtype=np.float32)
+        pixels = self.processor(upright, return_tensors="np")["pixel_values"][0]
+        return np.asarray(pixels, dtype=np.float32)
 
 
 def preparation_of(folder: Path, channels: int) -> Preparation:
@@ -58,14 +62,12 @@ def preparation_of(folder: Path, channels: int) -> Preparation:
     return Preparation(processor, channels)
 
 
-def batches(
-    prepare: Preparation, images: Sequence[bytes]
-) -> Iterator[tuple[list[int], np.ndarray]]:
+def batches(prepare: Preparation, images: Sequence[bytes]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
     """(rows, pixels (b, channels, height, width)) for every image that can be read, each prepared alone.
 
     Images that the preparation leaves with different sizes come in different batches.
     """
-    waiting: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}
+    waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.float32]]]] = {}
     for row, image in enumerate(images):
         pixels = prepare(image)
         if pixels is None:
@@ -78,5 +80,5 @@ def batches(
         yield _stacked(held)
 
 
-def _stacked(held: list[tuple[int, np.ndarray]]) -> tuple[list[int], np.ndarray]:
+def _stacked(held: list[tuple[int, NDArray[np.float32]]]) -> tuple[list[int], NDArray[np.float32]]:
     return [row for row, _ in held], np.stack([pixels for _, pixels in held])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -73,7 +74,9 @@ class Tagger:
                 self.usage,
                 is_split_into_words=True,
             )
-            self.usage.queries += len(sentences) - len(pieces)  # a sentence is one query, however many windows
+            self.usage.queries += len(sentences) - len(
+                pieces
+            )  # a sentence is one query, however many windows
             for rows, batch in text_batches.batches(self.tokenizer, encoded, self.device, self.tensors):
                 best = self.forward(batch).argmax(axis=-1)
                 left = self.tokenizer.padding_side == "left"
@@ -83,7 +86,9 @@ class Tagger:
                     _take(pieces[row], ids, answers[shift:], found)
         return [None if (tags < 0).any() else tags.tolist() for tags in found]
 
-    def _readable(self, sentences: Sequence[Sequence[str]]) -> tuple[list[list[str]], list[NDArray[np.int64]]]:
+    def _readable(
+        self, sentences: Sequence[Sequence[str]]
+    ) -> tuple[list[list[str]], list[NDArray[np.int64]]]:
         """The words, and the tokens of each. One of which the tokenizer leaves nothing is read as the unknown word."""
         words = [list(sentence) for sentence in sentences]
         if not any(words):
@@ -110,11 +115,17 @@ def windows(sentence: int, counts: NDArray[np.int64], room: int) -> list[Piece]:
             break
         overlap = int(np.searchsorted(np.cumsum(counts[start + 1 : stop][::-1]), room // 2, side="right"))
         start = stop - overlap
-    edges = [0, *((later[0] + earlier[1]) // 2 for earlier, later in zip(spans, spans[1:], strict=False)), len(counts)]
+    edges = [
+        0,
+        *((later[0] + earlier[1]) // 2 for earlier, later in itertools.pairwise(spans)),
+        len(counts),
+    ]
     return [Piece(sentence, a, b, edges[i], edges[i + 1]) for i, (a, b) in enumerate(spans)]
 
 
-def _take(piece: Piece, word_ids: list[int | None], answers: NDArray[np.int64], found: list[NDArray[Any]]) -> None:
+def _take(
+    piece: Piece, word_ids: list[int | None], answers: NDArray[np.int64], found: list[NDArray[Any]]
+) -> None:
     seen: set[int] = set()
     for token, word in enumerate(word_ids):
         if word is None or word in seen:
