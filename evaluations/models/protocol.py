@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from evaluations.spec import Access, GenerationSettings, Modality
+from evaluations.spec import Access, EvaluationError, GenerationSettings, Modality
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from evaluations.data.dataset import Dataset
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Generation:
     prompt_tokens: int = 0
     output_tokens: int = 0
     cut: bool = False  # it ended at max_new_tokens
+    logprob: float | None = None  # ln p of what was generated, where an endpoint tells it
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,28 @@ class Model(Protocol):
     def modality(self) -> Modality: ...
     @property
     def access(self) -> Access: ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """What a model behind an endpoint adds: it may change, run into a budget, and is asked in smaller portions."""
+
+    question: str  # what is being asked now: identical requests share an answer within one question
+    identity: str  # digest of its fingerprint, so that answers of a changed service are never mixed
+
+    @property
+    def at_once(self) -> int:
+        """How many rows to ask for at a time."""
+        ...
+
+    @property
+    def stopped(self) -> EvaluationError | None:
+        """Why nothing more can be asked, such as a budget. Rows not asked for that came back as errors."""
+        ...
+
+    def probe(self, data: Dataset) -> dict[str, str | tuple[float, ...]]:
+        """Answers to a few fixed questions, and what the service calls itself: never from a cache."""
+        ...
 
 
 class Classifier(Model, Protocol):
@@ -192,7 +217,11 @@ class MaskedLanguageModel(Model, Protocol):
 class ExtractiveQA(Model, Protocol):
     """Finds the answer to a question in a passage."""
 
-    def answer(self, questions: Sequence[str], contexts: Sequence[str]) -> list[Span | None]: ...
+    def answer(
+        self, questions: Sequence[str], contexts: Sequence[str], unanswerable: bool = False
+    ) -> list[Span | None]:
+        """One Span per question; with `unanswerable` it may be empty, where the model finds none. None is an error."""
+        ...
 
 
 class Recommender(Model, Protocol):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evaluations.models.protocol import Generation, Span, Usage
 from evaluations.spec import Access, GenerationSettings, Modality, ModelFormat, ModelRef, Role
-from tests.evaluations import lm
+from tests.evaluations import lm, make
 
 ROLES = {"id": Role.ID, "text": Role.INPUT, "passage": Role.CONTEXT, "target": Role.TARGET}
 WRITER = ModelRef(
@@ -108,8 +108,6 @@ def stand_in(answer: Callable[[str, int], str | Generation | None]) -> Callable[
 
 # --- tiny models ----------------------------------------------------------------------------------
 
-START, END, PAD, UNKNOWN, SEPARATOR = "<s>", "</s>", "<pad>", "<unk>", "</s>"
-
 
 def seq2seq(folder: Path, kind: str = "t5", *, seed: int = 0, longest: int = 64, **more: Any) -> ModelRef:
     """A random encoder–decoder ("t5", "bart" or "marian"), as save_pretrained writes it."""
@@ -153,6 +151,26 @@ def seq2seq(folder: Path, kind: str = "t5", *, seed: int = 0, longest: int = 64,
         path=str(folder),
         digest=f"{kind}-{seed}",
         modality=Modality.SEQ2SEQ,
+        format=ModelFormat.SAFETENSORS,
+        languages=("en",),
+    )
+
+
+def span_model(folder: Path, *, seed: int = 0, longest: int = 64) -> ModelRef:
+    """A random BERT that finds answers in passages, as save_pretrained writes it."""
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForQuestionAnswering
+
+    make.tiny_bert(folder, seed=seed, longest=longest)
+    config = BertConfig.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    torch.manual_seed(seed)
+    BertForQuestionAnswering(config).eval().save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)
+    return ModelRef(
+        path=str(folder),
+        digest=f"span-{seed}",
+        modality=Modality.EXTRACTIVE_QA,
         format=ModelFormat.SAFETENSORS,
         languages=("en",),
     )
