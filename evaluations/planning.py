@@ -13,6 +13,17 @@ def shards(rows: int, size: int = SHARD_ROWS) -> tuple[Shard, ...]:
     return tuple(Shard(i, start, min(start + size, rows)) for i, start in enumerate(starts))
 
 
+def sequential_pass(rows: int) -> Plan:
+    """Rows are scored one after the other until a rate is settled: one shard, at most every row once."""
+    from evaluations.stats import sequential_detectable_effect
+
+    return Plan(
+        shards=shards(rows, max(1, rows)),
+        expected_queries=rows,
+        smallest_detectable_effect=sequential_detectable_effect(rows),
+    )
+
+
 def one_pass(rows: int) -> Plan:
     """Every row is scored once; the smallest detectable effect is that of a proportion near ½."""
     from evaluations.stats import smallest_detectable_effect

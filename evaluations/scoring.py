@@ -74,6 +74,12 @@ class Scored:
         probs[self.errors] = np.eye(len(self.labels))[answer[self.errors]]
         return replace(self, probs=probs, errors=np.zeros_like(self.errors))
 
+    def outcomes_of(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The same rows in the order of `rows`: 1 where right, 0 where wrong, NaN without an answer."""
+        by_row = np.empty(int(self.rows.max(initial=-1)) + 1)
+        by_row[self.rows] = np.where(self.errors, np.nan, self.predicted == self.truth)
+        return by_row[rows]
+
     def coverage(self) -> Coverage:
         failed = int(self.errors.sum())
         return Coverage(attempted=self.n, scored=self.n - failed, failed=failed)
@@ -85,6 +91,13 @@ def score_shard(model: Classifier, data: Dataset, ctx: Context, rows: NDArray[np
     scores = ctx.predictions(model, data, rows)
     table = records.table_of(data, rows, {"probs": probs_column(scores.probs, scores.errors)})
     return ShardState(with_labels(table, model.labels), {"errors": int(scores.errors.sum())})
+
+
+def outcomes(model: Classifier, data: Dataset, ctx: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Asks about `rows`: 1 where the model is right, 0 where wrong, NaN without an answer."""
+    truth = data.class_indices(model.labels)
+    scores = ctx.predictions(model, data, rows)
+    return Scored(model.labels, rows, truth[rows], scores.probs, scores.errors).outcomes_of(rows)
 
 
 def with_labels(table: pa.Table, labels: Sequence[str]) -> pa.Table:
@@ -100,9 +113,11 @@ def probs_column(probs: NDArray[np.float64], errors: NDArray[np.bool_]) -> pa.Ar
     return pa.ListArray.from_arrays(offsets, values, mask=pa.array(errors))
 
 
-def collect(states: Sequence[ShardState], data: Dataset, ctx: Context) -> Scored:
-    """The records of all rows of the data set, checked. Raises `bad_records` for what no honest run writes."""
-    every: NDArray[np.int64] = np.arange(data.rows)
+def collect(
+    states: Sequence[ShardState], data: Dataset, ctx: Context, rows: NDArray[np.int64] | None = None
+) -> Scored:
+    """The records of `rows` (None: of all), checked. Raises `bad_records` for what no honest run writes."""
+    every: NDArray[np.int64] = np.arange(data.rows) if rows is None else rows
     table = records.join(states, {"probs": pa.list_(pa.float64())}, data, every)
     labels = labels_of(states, ctx)
     order = records.rows_by_id(data, every)

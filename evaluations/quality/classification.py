@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from evaluations.planning import one_pass
+from pydantic import Field
+
+from evaluations.engine.stop_early import StopEarly
+from evaluations.planning import one_pass, sequential_pass
 from evaluations.spec import (
     Access,
     Direction,
@@ -26,6 +29,17 @@ if TYPE_CHECKING:
     from evaluations.models.protocol import Classifier
 
 
+class ClassificationParams(ScoredParams):
+    """Errors, and whether the run may stop before every example was asked."""
+
+    stop_early: StopEarly | None = Field(
+        default=None,
+        title="Stop early",
+        description="Ask in a random order and stop once accuracy is settled against this limit. "
+        "The other metrics then have no interval.",
+    )
+
+
 class Classification:
     """Truth against the most probable class. No answer: wrong in the lower bound, right in the upper."""
 
@@ -33,7 +47,7 @@ class Classification:
     version: ClassVar[str] = "1"
     title: ClassVar[str] = "Classification quality"
     question: ClassVar[str] = "How often is the model right, and is it right for every class?"
-    Params: ClassVar[type[Params]] = ScoredParams
+    Params: ClassVar[type[Params]] = ClassificationParams
     requires: ClassVar[Requirements] = Requirements(
         modalities=(Modality.TEXT_CLASSIFIER, Modality.TABULAR), access=(Access.LABEL | Access.PROBS).value
     )
@@ -44,8 +58,9 @@ class Classification:
             title="Accuracy",
             unit="proportion",
             direction=Direction.HIGHER,
-            formula="right answers / answers; Wilson interval",
-            reference="Wilson 1927, JASA 22:209",
+            formula="right answers / answers; Wilson interval, or a uniform-mixture confidence sequence where the "
+            "run may stop early",
+            reference="Wilson 1927, JASA 22:209; sequence: Robbins 1970, Ann. Math. Stat. 41:1397",
             plain="The model gave the right answer for {value} of the examples.",
         ),
         MetricSpec(
@@ -105,24 +120,44 @@ class Classification:
         ),
     )
 
-    def plan(self, data_rows: int, params: ScoredParams) -> Plan:
-        return one_pass(data_rows)
+    def plan(self, data_rows: int, params: ClassificationParams) -> Plan:
+        return sequential_pass(data_rows) if params.stop_early else one_pass(data_rows)
 
     def run_shard(
-        self, model: Classifier, data: Dataset, params: ScoredParams, ctx: Context, shard: Shard
+        self, model: Classifier, data: Dataset, params: ClassificationParams, ctx: Context, shard: Shard
     ) -> ShardState:
         from evaluations import scoring
+        from evaluations.engine import sequential
 
-        return scoring.score_shard(model, data, ctx, scoring.all_rows(data, shard))
+        if params.stop_early is None:
+            rows = scoring.all_rows(data, shard)
+        else:
+            rows = sequential.rows_to_ask(
+                params.stop_early,
+                params.max_error_rate,
+                data,
+                ctx,
+                shard,
+                lambda asked: scoring.outcomes(model, data, ctx, asked),
+            )
+        return scoring.score_shard(model, data, ctx, rows)
 
     def merge(
-        self, states: Sequence[ShardState], data: Dataset, params: ScoredParams, ctx: Context
+        self, states: Sequence[ShardState], data: Dataset, params: ClassificationParams, ctx: Context
     ) -> EvaluationResult:
         from evaluations import charts, scoring
+        from evaluations.engine import sequential
         from evaluations.quality import classification_scores
 
-        scored = scoring.collect(states, data, ctx)
+        asked = sequential.asked_rows(states, data, ctx) if params.stop_early else None
+        scored = scoring.collect(states, data, ctx, asked)
         metrics = classification_scores.measure(scored, params.max_error_rate, ctx)
+        warnings = classification_scores.warnings(scored)
+        if params.stop_early and asked is not None:
+            outcomes = scored.outcomes_of(asked)
+            sequential.check_stop(params.stop_early, outcomes, data.rows, params.max_error_rate)
+            metrics = sequential.only(metrics, "accuracy", outcomes)
+            warnings.append(sequential.said("accuracy", len(asked), data.rows))
         answered = scored.answered()
         return ctx.result(
             self,
@@ -130,7 +165,7 @@ class Classification:
             metrics=metrics,
             charts=charts.confusion(answered.truth, answered.predicted, scored.labels) if answered.n else [],
             coverage=scored.coverage(),
-            warnings=classification_scores.warnings(scored),
+            warnings=warnings,
         )
 
 

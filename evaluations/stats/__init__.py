@@ -15,6 +15,7 @@ from evaluations.stats.planning import (
     paired_variance,
     repeat_components,
     repeated_mean_variance,
+    sequential_detectable_effect,
     smallest_detectable_effect,
 )
 from evaluations.stats.proportions import (
@@ -90,6 +91,7 @@ __all__ = [
     "repeated_mean_variance",
     "rogan_gladen",
     "sample_quantile",
+    "sequential_detectable_effect",
     "smallest_detectable_effect",
     "spanning",
     "unit_mean",

@@ -37,6 +37,17 @@ def smallest_detectable_effect(n: int, power: float = 0.8, p: float = 0.5) -> fl
     return detectable_effect(n, p * (1 - p), power)
 
 
+def sequential_detectable_effect(n: int, power: float = 0.8, p: float = 0.5, level: float = LEVEL) -> float:
+    """`smallest_detectable_effect` where a run may stop early: `bernoulli_sequence` has most likely settled by n rows.
+
+    (c + z_power)·√(p(1 − p)/n), c² = 2·ln(1/α) + ln(n/(2πp(1 − p))): where the normal approximation of the
+    mixture's evidence reaches 1/α (Robbins 1970, Ann. Math. Stat. 41:1397).
+    """
+    variance = p * (1 - p)
+    reach = math.sqrt(-2 * math.log(1 - level) + math.log(max(1.0, n / (2 * math.pi * variance))))
+    return (reach + float(special.ndtri(power))) * math.sqrt(variance / max(1, n))
+
+
 def paired_variance(first_alone: float, second_alone: float) -> float:
     """Variance of the difference of two right-or-wrong answers to the same row, from the shares of discordant pairs.
 
