@@ -18,6 +18,7 @@ BUILT_IN = {
     "quality.classification": "evaluations.quality.classification",
     "quality.calibration": "evaluations.quality.calibration",
     "quality.selective_conformal": "evaluations.quality.selective_conformal",
+    "quality.slices": "evaluations.quality.slices",
     "quality.version_change": "evaluations.quality.version_change",
     "quality.generation": "evaluations.quality.generation",
     "fairness.group": "evaluations.fairness.group",
