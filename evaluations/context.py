@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from evaluations.engine.score_store import ScoreStore, key_of
+from evaluations.engine.score_store import CHUNK, ScoreStore, key_of
+from evaluations.models.protocol import Remote
 from evaluations.spec import (
     Chart,
     Coverage,
@@ -34,7 +35,15 @@ if TYPE_CHECKING:
     from evaluations.models.protocol import Classifier, Generation, Generator, Model, Scores
 
 
-GENERATED = pa.schema({"text": pa.string(), "status": pa.string(), "reason": pa.string(), "cut": pa.bool_()})
+GENERATED = pa.schema(
+    {
+        "text": pa.string(),
+        "status": pa.string(),
+        "reason": pa.string(),
+        "cut": pa.bool_(),
+        "logprob": pa.float64(),
+    }
+)
 
 
 def _silent(progress: Progress) -> None:
@@ -108,12 +117,18 @@ class Context:
             self.stop_if_cancelled()
             self.progress(done, len(ids), message)
 
+        key = key_of(self.request, model, kind, **settings)
+        remote = model if isinstance(model, Remote) else None
+        if remote is not None:
+            remote.question = key
         found = self.store.answers(
-            key_of(self.request, model, kind, **settings),
+            key,
             ids,
             ask,
             before_chunk=before_chunk,
             schema=schema,
+            chunk=(lambda: remote.at_once) if remote else CHUNK,
+            ended=lambda: remote.stopped if remote else None,
         )
         self.progress(len(ids), len(ids), message)
         return found
@@ -161,7 +176,9 @@ class Context:
             model, "text", asked, ask, "generating", GENERATED, sample=sample, **settings.model_dump()
         )
         return [
-            Generation(row["text"], row["status"], row["reason"] or "", cut=bool(row["cut"]))
+            Generation(
+                row["text"], row["status"], row["reason"] or "", cut=bool(row["cut"]), logprob=row["logprob"]
+            )
             if row["status"] in ("ok", "blocked") and row["text"] is not None
             else Generation("", "error", "The model gave no answer.")
             for row in table.to_pylist()

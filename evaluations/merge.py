@@ -10,8 +10,9 @@ from pathlib import Path
 from evaluations import shardfiles
 from evaluations.context import Context
 from evaluations.data import dataset
+from evaluations.engine import fingerprint
 from evaluations.runner import check_before_data, checked_plan, resolve
-from evaluations.spec import Cost, EvaluationError, EvaluationResult, RunRequest
+from evaluations.spec import Cost, EvaluationError, EvaluationResult, ModelFormat, RunRequest
 
 LIBRARIES = (
     "numpy",
@@ -42,6 +43,8 @@ def merge_request(
     data = dataset.read(request.data, request.model.modality)
     plan = checked_plan(evaluation, params, data).shards
     read = [shardfiles.read(shards, shard, request) for shard in plan]
+    served = request.model.format is ModelFormat.ENDPOINT
+    endpoints = {"endpoint": fingerprint.confirmed(shards)} if served else {}
     ctx = Context(request, out)
     if evaluation.requires.parent:
         asked = for_parent(request)
@@ -50,8 +53,11 @@ def merge_request(
                 "no_parent_shards", f"{evaluation.name} needs the parent's shards: --parent-shards."
             )
         ctx.parent_states = [shardfiles.read(parent_shards, shard, asked)[0] for shard in plan]
+        if asked.model.format is ModelFormat.ENDPOINT:
+            endpoints["parent_endpoint"] = fingerprint.confirmed(parent_shards)
     result = evaluation.merge([state for state, _ in read], data, params, ctx)
     result = finished(result, [meta.cost for _, meta in read], [meta.device for _, meta in read])
+    result = result.model_copy(update={"environment": {**result.environment, **endpoints}})
     shardfiles.write_whole(out / "result.json", result.model_dump_json(by_alias=True).encode())
     return result
 

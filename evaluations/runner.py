@@ -22,6 +22,7 @@ from evaluations.spec import (
     Evaluation,
     EvaluationError,
     Failure,
+    ModelFormat,
     Params,
     Plan,
     Progress,
@@ -72,6 +73,7 @@ def run_request(request: RunRequest, out: Path) -> None:
     from evaluations import shardfiles
     from evaluations.context import Context
     from evaluations.data import dataset
+    from evaluations.engine import fingerprint
     from evaluations.engine.score_store import ScoreStore
     from evaluations.models.loader import load
 
@@ -83,21 +85,27 @@ def run_request(request: RunRequest, out: Path) -> None:
     total = sum(shard.stop - shard.start for shard in plan.shards)
     cancelled = _cancel_flag()
     report = _progress_writer(out)
-    if todo:
+    watch = fingerprint.Watch(out) if request.model.format is ModelFormat.ENDPOINT else None
+    if todo or (watch and not watch.confirmed):
         spent = Meter()
         report(Progress(done=0, total=total, message="loading the model"))
         model = load(request.model)
         check_access(evaluation, model)
         store = ScoreStore(out / "scores", Path(request.scores) if request.scores else None)
         ctx = Context(request, out, on_progress=report, is_cancelled=cancelled, total=total, store=store)
+        if watch:
+            todo = watch.begin(model, data, todo, plan.shards)
         for shard in todo:
             ctx.offset = shard.start
             ctx.stop_if_cancelled()
             try:
                 state = evaluation.run_shard(model, data, params, ctx, shard)
+                fingerprint.check_stopped(model)
             finally:
                 store.flush()  # also where a budget ran out: what was answered need not be asked again
             shardfiles.write(out, shard, state, request, spent.since_last(model), model.device)
+        if watch:
+            watch.end(model, data)
     report(Progress(done=total, total=total, message="done"))
 
 

@@ -21,6 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
+from evaluations.models.protocol import Remote
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -67,6 +69,7 @@ def key_of(request: RunRequest, model: Model, kind: str, **settings: Any) -> str
         "data": request.data.digest,
         "roles": request.data.roles,
         "settings": settings,
+        **({"identity": model.identity} if isinstance(model, Remote) else {}),
     }
     return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -87,14 +90,16 @@ class ScoreStore:
         ask: Ask,
         *,
         before_chunk: Callable[[int], None] = lambda done: None,
-        chunk: int = CHUNK,
+        chunk: int | Callable[[], int] = CHUNK,
+        ended: Callable[[], Exception | None] = lambda: None,
         schema: pa.Schema | None = None,
     ) -> pa.Table:
         """One row of answers per id, in order; only ids not known yet are asked for.
 
         `ask` maps positions in `ids` to a table with a row for each; a row whose columns are all null
         is an example without an answer. `before_chunk` is told how many ids have an answer, and may raise.
-        Files with other columns than `schema`, or than `ask` gives, are passed over.
+        Files with other columns than `schema`, or than `ask` gives, are passed over. Where `ended` says why
+        nothing more can be asked, what was answered until then is kept, and that is raised.
         """
         names: list[str] = ids.tolist()
         if not names:
@@ -106,14 +111,21 @@ class ScoreStore:
             known = self._known[key] = known.agreeing(schema)
         places = known.find(names)
         while len(missing := np.flatnonzero(places < 0)):
-            for start in range(0, len(missing), chunk):
+            start = 0
+            while start < len(missing):
                 before_chunk(len(names) - len(missing) + start)
-                rows = missing[start : start + chunk]
+                rows = missing[start : start + (chunk() if callable(chunk) else chunk)]
+                start += len(rows)
                 table = ask(rows).combine_chunks()
+                if (reason := ended()) is not None:  # rows without an answer were not asked: forget them
+                    kept = _answered(table)
+                    rows, table = rows[kept], table.filter(pa.array(kept))
                 known = self._known[key] = known.agreeing(table.schema)
                 asked = [names[row] for row in rows]
                 known.add(asked, table)
                 self._keep(key, asked, table)
+                if reason is not None:
+                    raise reason
             places = known.find(names)
         return known.take(places)
 
@@ -133,9 +145,7 @@ class ScoreStore:
     def _keep(self, key: str, names: list[str], table: pa.Table) -> None:
         if self.here is None:
             return
-        answered = np.zeros(table.num_rows, dtype=bool)
-        for column in table.columns:
-            answered |= ~np.asarray(column.is_null())
+        answered = _answered(table)
         named = table.add_column(0, ID, pa.array(names, pa.string()))
         self._unwritten.setdefault(key, []).append(
             named if answered.all() else named.filter(pa.array(answered))
@@ -160,6 +170,14 @@ class ScoreStore:
         for folder in (self.earlier, self.here):
             if folder is not None and folder.is_dir():
                 yield from (p for p in sorted(folder.glob(f"{key}-*.parquet")) if not p.is_symlink())
+
+
+def _answered(table: pa.Table) -> NDArray[np.bool_]:
+    """Which rows hold anything."""
+    answered = np.zeros(table.num_rows, dtype=bool)
+    for column in table.columns:
+        answered |= ~np.asarray(column.is_null())
+    return answered
 
 
 class _Known:

@@ -1,0 +1,100 @@
+"""OpenAI-compatible chat endpoints: texts, and labels parsed from texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from evaluations.engine.endpoint_client import EndpointClient, Outcome, Request
+from evaluations.models.endpoint import EndpointModel, expected_tokens
+from evaluations.models.label_parsing import label_of
+from evaluations.models.loader import agreed_labels
+from evaluations.models.openai_replies import PROBE_TOKENS, calls_itself, generation, sampling
+from evaluations.models.protocol import Generation, Model, Scores
+from evaluations.spec import Access, GenerationSettings, Modality, ModelRef
+
+if TYPE_CHECKING:
+    from evaluations.data.dataset import Dataset
+
+PATH = "/chat/completions"
+INSTRUCTION = (
+    "Classify the user's text. Answer with exactly one of the following labels and nothing else:\n{labels}"
+)
+LABEL_TOKENS = 32  # a label and a little around it
+# Asked before and after a run. Short, with one likely answer each, so that only another model answers otherwise.
+PROBES = {
+    "capital": "Name the capital of Australia. Answer with one word.",
+    "number": "Continue the sequence with the next number only: 2, 6, 12, 20, 30,",
+    "echo": "Repeat exactly: xK9-émß-中 7",
+    "style": "Write one short sentence about rain.",
+}
+
+
+class ChatModel(EndpointModel):
+    """A chat model that writes. The prompt is one user message, after `settings.system` if there is one."""
+
+    adapter: ClassVar[str] = "endpoint_chat/1"
+    access: ClassVar[Access] = Access.GENERATE
+
+    def generate(
+        self, prompts: Sequence[str], settings: GenerationSettings, seeds: Sequence[int]
+    ) -> list[Generation]:
+        outcomes = self._ask(prompts, settings, seeds)
+        return [generation(outcome, settings.stop) for outcome in outcomes]
+
+    def probe(self, data: Dataset) -> dict[str, str | tuple[float, ...]]:
+        settings = GenerationSettings(max_new_tokens=PROBE_TOKENS)
+        outcomes = self._ask(list(PROBES.values()), settings, [0] * len(PROBES))
+        written = [generation(outcome, ()) for outcome in outcomes]
+        answers = {name: g.text for name, g in zip(PROBES, written, strict=True) if g.status == "ok"}
+        return {**calls_itself([o.body for o in outcomes]), **answers}
+
+    def _ask(
+        self, prompts: Sequence[str], settings: GenerationSettings, seeds: Sequence[int]
+    ) -> list[Outcome]:
+        requests = []
+        for prompt, seed in zip(prompts, seeds, strict=True):
+            system = [{"role": "system", "content": settings.system}] if settings.system else []
+            body: dict[str, Any] = {
+                "model": self.spec.model,
+                "messages": [*system, {"role": "user", "content": prompt}],
+                **sampling(settings, seed, self.spec.limit_field),
+            }
+            if self.spec.logprobs:
+                body["logprobs"] = True
+            tokens = expected_tokens(settings.system + prompt, settings.max_new_tokens)
+            requests.append(
+                Request(PATH, body, expected_tokens=tokens, apart=seed if settings.temperature > 0 else 0)
+            )
+        return self.client.ask(requests)
+
+
+class ChatClassifier(ChatModel):
+    """A chat model that names a label. It gives labels and no probabilities, which `access` says: the one-hot rows
+    of `predict_proba` hold a choice, not a confidence. An answer that is no label is an error row.
+    """
+
+    adapter: ClassVar[str] = "endpoint_chat_label/1"
+    access: ClassVar[Access] = Access.LABEL | Access.GENERATE
+
+    def __init__(self, client: EndpointClient, ref: ModelRef) -> None:
+        super().__init__(client, ref)
+        self.labels = agreed_labels(ref, (), len(ref.labels))
+        told = client.spec.instruction or INSTRUCTION
+        self.settings = GenerationSettings(
+            max_new_tokens=LABEL_TOKENS, system=told.replace("{labels}", "\n".join(self.labels))
+        )
+
+    def predict_proba(self, rows: Sequence[str]) -> Scores:
+        probs = np.full((len(rows), len(self.labels)), np.nan)
+        for i, given in enumerate(self.generate(rows, self.settings, [0] * len(rows))):
+            named = label_of(given.text, self.labels) if given.status == "ok" else None
+            if named is not None:
+                probs[i] = np.eye(len(self.labels))[named]
+        return Scores.checked(probs)
+
+
+def load(client: EndpointClient, ref: ModelRef) -> Model:
+    return ChatClassifier(client, ref) if ref.modality is Modality.TEXT_CLASSIFIER else ChatModel(client, ref)
