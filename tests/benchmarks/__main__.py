@@ -14,7 +14,7 @@ import sys
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
-NAMES = ("text_attack_padding", "fairness_bootstrap", "endpoint")
+NAMES = ("text_attack_padding", "fairness_bootstrap", "endpoint", "sequential")
 
 
 def main() -> int:
