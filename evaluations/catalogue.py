@@ -18,13 +18,16 @@ BUILT_IN = {
     "quality.classification": "evaluations.quality.classification",
     "quality.calibration": "evaluations.quality.calibration",
     "quality.selective_conformal": "evaluations.quality.selective_conformal",
+    "quality.ood": "evaluations.quality.ood",
     "quality.slices": "evaluations.quality.slices",
     "quality.version_change": "evaluations.quality.version_change",
     "quality.generation": "evaluations.quality.generation",
+    "quality.hallucination": "evaluations.quality.hallucination",
     "fairness.group": "evaluations.fairness.group",
     "fairness.calibration": "evaluations.fairness.calibration",
     "fairness.ll144": "evaluations.fairness.ll144",
     "robustness.text_char": "evaluations.robustness.text_char",
+    "efficiency.latency": "evaluations.efficiency.latency",
 }
 
 

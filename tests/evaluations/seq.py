@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from evaluations.models.protocol import Generation, Span, Usage
+from evaluations.models.protocol import Generation, Likelihood, Span, Usage
 from evaluations.spec import Access, GenerationSettings, Modality, ModelFormat, ModelRef, Role
 from tests.evaluations import lm, make
 
 ROLES = {"id": Role.ID, "text": Role.INPUT, "passage": Role.CONTEXT, "target": Role.TARGET}
+CHOICE_ROLES = {**ROLES, "choices": Role.CHOICES}
 WRITER = ModelRef(
     path="/nowhere", digest="writer", modality=Modality.CAUSAL_LM, format=ModelFormat.SAFETENSORS
 )
@@ -38,6 +39,13 @@ def questions(n: int) -> pd.DataFrame:
     )
 
 
+def with_choices(n: int) -> pd.DataFrame:
+    """The same questions; two accepted answers and two false ones to choose from."""
+    table = questions(n)
+    choices = [[*target, f"There are none in box {i}.", "None."] for i, target in enumerate(table.target)]
+    return table.assign(choices=choices)
+
+
 class Writing:
     """A stand-in that writes what `answer` makes of a prompt and a seed; None is an error."""
 
@@ -59,6 +67,24 @@ class Writing:
             m if isinstance(m, Generation) else Generation("", "error") if m is None else Generation(m)
             for m in made
         ]
+
+
+class Weighing(Writing):
+    """Writes, and gives each continuation the log-probability that `weigh` makes of prompt and continuation."""
+
+    access: Access = Access.GENERATE | Access.LOGPROBS
+
+    def __init__(
+        self,
+        answer: Callable[[str, int], str | Generation | None],
+        weigh: Callable[[str, str], float | None],
+    ) -> None:
+        super().__init__(answer)
+        self.weigh = weigh
+
+    def loglikelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood | None]:
+        found = [self.weigh(prompt, text) for prompt, text in pairs]
+        return [None if value is None else Likelihood(value, 1) for value in found]
 
 
 class Finding:
