@@ -4,6 +4,15 @@ from evaluations.charts.bars import group_bars
 from evaluations.charts.changes import changes
 from evaluations.charts.confusion import confusion
 from evaluations.charts.curves import reliability, success_by_queries
+from evaluations.charts.distributions import distributions
 from evaluations.charts.selective import risk_coverage
 
-__all__ = ["changes", "confusion", "group_bars", "reliability", "risk_coverage", "success_by_queries"]
+__all__ = [
+    "changes",
+    "confusion",
+    "distributions",
+    "group_bars",
+    "reliability",
+    "risk_coverage",
+    "success_by_queries",
+]
