@@ -1,4 +1,4 @@
-"""One run's life: start the sandboxed child, keep the lease, collect, judge in a second child, store."""
+"""One run's life: start the sandboxed children, keep the lease, collect, judge in another child, store."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import shutil
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -20,8 +21,14 @@ from auditor.audits import leases
 from auditor.audits.models import EvaluationRun, RunStatus
 from auditor.core import store
 from auditor.core.errors import DomainError
+from auditor.registry.models import ModelVersion
 from evaluations import catalogue
+from evaluations.engine.transport import BROKER_FD
 from evaluations.spec import DataRef, EvaluationResult, Failure, Limits, ModelRef, Progress, RunRequest
+from workers import scores
+from workers.egress.broker import Broker
+from workers.egress.opening import broker_for
+from workers.egress.purse import Amount
 from workers.isolation import collect, logs, sandbox
 
 log = logging.getLogger(__name__)
@@ -42,53 +49,64 @@ class Stopped(Exception):
     log: str = ""
 
 
+@dataclass
+class Life:
+    """A run under way: who holds it, where its files lie, what is learned of it."""
+
+    run: EvaluationRun
+    owner: str
+    folder: Path
+    isolation: dict[str, str] = field(default_factory=dict)
+    spent: Amount = field(default_factory=Amount)  # at endpoints
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One child that holds a model. `option` tells the judging child where its shards are."""
+
+    name: str
+    version: ModelVersion
+    request: RunRequest
+    option: str
+
+
 def supervise(run: EvaluationRun, owner: str) -> None:
     """Carry a claimed run to its end. Whatever happens, the row is closed or its lease runs out."""
-    folder = settings.RUNS_DIR / run.pk
-    isolation: dict[str, str] = {}
+    life = Life(run, owner, settings.RUNS_DIR / run.pk)
+    fail = partial(leases.fail, run, owner, isolation=life.isolation)
     try:
+        for earlier in run.audit.runs.filter(item=run.item, attempt__lt=run.attempt):
+            _salvage(earlier)
         request = request_for(run)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        shards = _measure(run, owner, request, folder, isolation)
-        result, device = _judge(run, owner, request, folder, shards, isolation)
-        files = _store(result, shards)
-        leases.succeed(run, owner, result, files, device=device, isolation=isolation)
+        shutil.rmtree(life.folder, ignore_errors=True)
+        life.folder.mkdir(parents=True)
+        shards = {each.option: _measure(life, each) for each in passes(run, request)}
+        result, device = _judge(life, request, shards)
+        files = _store(result, shards["--shards"])
+        leases.succeed(run, owner, result, files, device=device, isolation=life.isolation)
     except Stopped as stop:
-        leases.fail(
-            run,
-            owner,
-            stop.status,
-            code=stop.code,
-            reason=stop.reason,
-            isolation=isolation,
-            log_tail=stop.log,
-        )
-    except DomainError as error:  # a full artefact folder, a lost lease
-        leases.fail(run, owner, RunStatus.ERRORED, code=error.code, reason=error.message, isolation=isolation)
+        fail(stop.status, code=stop.code, reason=stop.reason, log_tail=stop.log)
+    except DomainError as error:  # a full artefact folder, a lost lease, a credential for another address
+        fail(RunStatus.ERRORED, code=error.code, reason=error.message)
     except collect.StorageFull as error:
-        leases.fail(run, owner, RunStatus.ERRORED, code="disk_full", reason=str(error), isolation=isolation)
+        fail(RunStatus.ERRORED, code="disk_full", reason=str(error))
     except (collect.CollectError, sandbox.SandboxError) as error:
-        leases.fail(run, owner, RunStatus.ERRORED, code="sandbox", reason=str(error), isolation=isolation)
+        fail(RunStatus.ERRORED, code="sandbox", reason=str(error))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(life.folder, ignore_errors=True)
 
 
 def request_for(run: EvaluationRun) -> RunRequest:
     """What the child is told: digests, paths, parameters, limits. No secret is in it."""
     version, data = run.audit.model_version, run.audit.dataset_version
+    model = _model_ref(version)
+    if version.parent and catalogue.get(run.evaluation).requires.parent:
+        model = model.model_copy(update={"parent": _model_ref(version.parent)})
     return RunRequest(
         run_id=run.pk,
         evaluation=run.evaluation,
         params=run.params,
-        model=ModelRef(
-            path=str(store.model_folder(version.digest)),
-            digest=version.digest,
-            modality=version.model.modality,
-            format=version.format,
-            labels=tuple(version.labels),
-            languages=tuple(version.model.languages),
-        ),
+        model=model,
         data=DataRef(
             path=str(store.dataset_file(data.digest, data.format)),
             digest=data.digest,
@@ -98,32 +116,66 @@ def request_for(run: EvaluationRun) -> RunRequest:
         ),
         seed=run.audit.seed,
         resources=str(settings.RESOURCES_DIR),
+        scores=str(scores.folder(run.audit, version)),
         limits=Limits(wall_seconds=settings.RUN_WALL_SECONDS, memory_bytes=settings.RUN_MEMORY_BYTES),
     )
 
 
-def _measure(
-    run: EvaluationRun, owner: str, request: RunRequest, folder: Path, isolation: dict[str, str]
-) -> Path:
-    """Run the child that loads the model, and take over the shards that it leaves. Returns their folder."""
-    out = folder / "out"
-    child = _start("run", request, folder, out, read=[Path(request.model.path), Path(request.data.path)])
-    isolation.update(child.level.as_dict())
-    _check_end(_wait(child, run, owner, out, isolation), out, child)
-    shards = folder / "shards"
+def _model_ref(version: ModelVersion) -> ModelRef:
+    return ModelRef(
+        path=str(store.model_folder(version.digest)),
+        digest=version.digest,
+        modality=version.model.modality,
+        format=version.format,
+        labels=tuple(version.labels),
+        languages=tuple(version.model.languages),
+    )
+
+
+def passes(run: EvaluationRun, request: RunRequest) -> list[Pass]:
+    """The children that hold a model, in turn: what the run's answers are compared with is asked first."""
+    version = run.audit.model_version
+    found = [Pass("out", version, request, "--shards")]
+    if request.model.parent and version.parent:
+        # what evaluations.merge.for_parent demands, without loading what merging needs
+        answers = str(scores.folder(run.audit, version.parent))
+        asked = request.model_copy(update={"model": request.model.parent, "scores": answers})
+        found.insert(0, Pass("parent", version.parent, asked, "--parent-shards"))
+    return found
+
+
+def _measure(life: Life, each: Pass) -> Path:
+    """Run a child that loads a model, and take over the shards that it leaves. Returns their folder."""
+    out, request = life.folder / each.name, each.request
+    read = [Path(request.model.path), Path(request.data.path), Path(request.scores)]
+    with broker_for(life.run.audit, each.version) as broker:
+        try:
+            child = _start("run", request, life.folder, out, read=read, broker=broker)
+            life.isolation.update(child.level.as_dict())
+            ended = _wait(child, life, out)
+        finally:  # also of a run that failed: another attempt need not ask again
+            scores.keep(out, life.run.audit, each.version)
+            if broker:
+                life.spent += broker.stop()
+                leases.note_spent(life.run, life.owner, {**vars(life.spent), "currency": broker.currency})
+    try:
+        _check_end(ended, out, child)
+    except Stopped as stop:
+        if stop.code == "endpoint_changed":
+            scores.forget(life.run.audit, each.version)
+        raise
+    shards = out.with_name(f"{each.name}-shards")
     collect.copy_files(out, shards, caps=collect.Caps())
     return shards
 
 
-def _judge(
-    run: EvaluationRun, owner: str, request: RunRequest, folder: Path, shards: Path, isolation: dict[str, str]
-) -> tuple[EvaluationResult, str]:
+def _judge(life: Life, request: RunRequest, shards: dict[str, Path]) -> tuple[EvaluationResult, str]:
     """Run the child that computes the metrics. It never loads the model; its result is validated here."""
-    out = folder / "merged"
-    child = _start(
-        "merge", request, folder, out, read=[shards, Path(request.data.path)], extra=["--shards", str(shards)]
-    )
-    _check_end(_wait(child, run, owner, out, isolation), out, child)
+    out = life.folder / "merged"
+    told_where = [word for option, path in shards.items() for word in (option, str(path))]
+    read = [*shards.values(), Path(request.data.path)]
+    child = _start("merge", request, life.folder, out, read=read, extra=told_where)
+    _check_end(_wait(child, life, out), out, child)
     try:
         result = EvaluationResult.model_validate_json(
             collect.read_file(out, "result.json", max_bytes=RESULT_BYTES)
@@ -131,7 +183,7 @@ def _judge(
     except ValidationError as error:
         detail = error.errors()[0]["msg"]
         raise Stopped(RunStatus.ERRORED, "invalid_result", f"The result is not valid: {detail}.") from error
-    known = {spec.name for spec in catalogue.get(run.evaluation).metrics}
+    known = {spec.name for spec in catalogue.get(life.run.evaluation).metrics}
     unknown = sorted({metric.name for metric in result.metrics} - known)
     told = (result.evaluation, result.model_digest, result.data_digest, result.seed)
     asked = (request.evaluation, request.model.digest, request.data.digest, request.seed)
@@ -149,6 +201,7 @@ def _start(
     *,
     read: list[Path],
     extra: list[str] | None = None,
+    broker: Broker | None = None,
 ) -> sandbox.Child:
     asked = folder / "request.json"
     asked.write_text(request.model_dump_json(by_alias=True))
@@ -160,12 +213,17 @@ def _start(
         wall_seconds=request.limits.wall_seconds,
         threads=max(1, (os.cpu_count() or 1) // settings.WORKER_CONCURRENCY),
     )
-    return sandbox.launch(argv, read=[asked, Path(request.resources), *read], write=out, limits=limits)
+    return sandbox.launch(
+        argv,
+        read=[asked, Path(request.resources), *read],
+        write=out,
+        limits=limits,
+        keep=[broker.child_end.fileno()] if broker else [],
+        env_extra={BROKER_FD: str(broker.child_end.fileno())} if broker else {},
+    )
 
 
-def _wait(
-    child: sandbox.Child, run: EvaluationRun, owner: str, out: Path, isolation: dict[str, str]
-) -> sandbox.Ended:
+def _wait(child: sandbox.Child, life: Life, out: Path) -> sandbox.Ended:
     """Keep the lease while the child works; end it on a cancel or a lost lease. Its limits end it by themselves."""
     beat_every = min(1.0, settings.LEASE_SECONDS / 5)
     next_beat = 0.0
@@ -173,29 +231,29 @@ def _wait(
         while (ended := child.poll()) is None:
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + beat_every
-                _beat(child, run, owner, out, isolation)
+                _beat(child, life, out)
             time.sleep(POLL_SECONDS)  # the child is another process: there is nothing else to wait on
         return ended
     finally:
         child.terminate()
 
 
-def _beat(child: sandbox.Child, run: EvaluationRun, owner: str, out: Path, isolation: dict[str, str]) -> None:
+def _beat(child: sandbox.Child, life: Life, out: Path) -> None:
     progress = _progress(out)
     try:
         ours = leases.heartbeat(
-            run,
-            owner,
+            life.run,
+            life.owner,
             done=progress.done,
             total=progress.total,
             message=progress.message,
             log_tail=_printable(logs.tail(child.stderr))[-LOG_TAIL:],
-            isolation=isolation,
+            isolation=life.isolation,
         )
     except (
         OperationalError
     ) as error:  # a database that restarts ends no run: whether it is still ours, the lease says
-        log.warning("heartbeat of %s: %s", run.pk, error)
+        log.warning("heartbeat of %s: %s", life.run.pk, error)
         connection.close()
         return
     if not ours:
@@ -268,11 +326,21 @@ def _store(result: EvaluationResult, shards: Path) -> list[leases.StoredFile]:
     return files
 
 
+def _salvage(run: EvaluationRun) -> None:
+    """Keep the answers that an attempt collected whose worker was killed."""
+    version = run.audit.model_version
+    for name, asked in (("out", version), ("parent", version.parent)):
+        if asked is not None:
+            scores.keep(settings.RUNS_DIR / run.pk / name, run.audit, asked)
+
+
 def sweep() -> None:
-    """Remove the folders of runs that no longer run: a killed worker cannot."""
+    """Remove the folders of runs that no longer run: a killed worker cannot. Their answers are kept."""
     if not settings.RUNS_DIR.is_dir():
         return
     running = set(EvaluationRun.objects.filter(status=RunStatus.RUNNING).values_list("pk", flat=True))
     for folder in settings.RUNS_DIR.iterdir():
         if folder.name not in running:
+            for run in EvaluationRun.objects.filter(pk=folder.name):
+                _salvage(run)
             shutil.rmtree(folder, ignore_errors=True)

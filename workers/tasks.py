@@ -19,7 +19,7 @@ from auditor.core.errors import DomainError
 from auditor.core.queue import TASKS, WAKE, celery
 from auditor.registry import services as registry
 from auditor.reports import services as reports
-from workers import supervise
+from workers import scores, supervise
 
 log = logging.getLogger(__name__)
 # One supervisor, one owner: a lease is never taken for that of another life of the same process id.
@@ -55,6 +55,7 @@ def housekeep() -> None:
         registry.expire_uploads()
         idempotency.forget_old()
         supervise.sweep()
+        scores.sweep()
         if leases.anything_queued():
             celery.send_task(WAKE, queue=TASKS[WAKE], expires=3600)
     finally:

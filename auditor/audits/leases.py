@@ -84,6 +84,11 @@ def heartbeat(
     return bool(renewed) and not Audit.objects.filter(pk=run.audit_id, status=AuditStatus.CANCELLING).exists()
 
 
+def note_spent(run: EvaluationRun, owner: str, spent: dict[str, object]) -> None:
+    """What the run's broker counted, whether or not the run gives a result."""
+    _held(run, owner).update(spent=spent)
+
+
 @transaction.atomic
 def succeed(
     run: EvaluationRun,

@@ -40,6 +40,13 @@ class Audit(models.Model):
         models.PositiveIntegerField()
     )  # the how-many-th audit of this model digest, cancelled ones counted
     supersedes = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    # what its runs may spend at endpoints, and what they have spent or set aside: budgets.py
+    max_requests = models.PositiveBigIntegerField(null=True, blank=True)
+    max_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    max_cost = models.FloatField(null=True, blank=True)
+    drawn_requests = models.BigIntegerField(default=0)
+    drawn_tokens = models.BigIntegerField(default=0)
+    drawn_cost = models.FloatField(default=0)
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -103,6 +110,9 @@ class EvaluationRun(models.Model):
     environment = models.JSONField(default=dict)
     coverage = models.JSONField(default=dict)
     cost = models.JSONField(default=dict)
+    spent = models.JSONField(
+        default=dict
+    )  # at endpoints, as the broker counted: {requests, tokens, cost, currency}
     warnings = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)

@@ -83,6 +83,15 @@ class Broker:
         self._ours, self.child_end = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="egress", daemon=True)
 
+    @property
+    def spent(self) -> Amount:
+        """What went out so far."""
+        return self._purse.spent
+
+    @property
+    def currency(self) -> str:
+        return self._spec.price.currency
+
     def start(self) -> None:
         self._thread.start()
 
