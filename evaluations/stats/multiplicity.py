@@ -64,9 +64,12 @@ def max_t(
 
     t_b = max_g |draw_bg − estimate_g| / se_g with se the standard deviation of the draws; every interval is
     estimate ± c·se with c the `level` quantile of t (Westfall & Young 1993, §2.5; Romano & Wolf 2005). The worst
-    of many groups is thus not taken at its luckiest. Every group needs draws that vary.
+    of many groups is thus not taken at its luckiest. Raises ValueError where a group's draws never vary, as those of
+    a perfect score: soften its cells before drawing.
     """
     se = draws.std(axis=0, ddof=1)
+    if not (se > 0).all():
+        raise ValueError(f"the draws of the groups {np.flatnonzero(~(se > 0)).tolist()} never vary")
     largest = np.sort((np.abs(draws - estimates) / se).max(axis=1))
     critical = float(largest[min(len(largest), int(np.ceil(level * (len(largest) + 1)))) - 1])
     at_least = len(largest) - np.searchsorted(largest, np.abs(estimates - null) / se - 1e-12)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
 
 from auditor.policies.rules import Demand, Measurement, Outcome, judge
 from evaluations import catalogue, stats
@@ -16,6 +18,8 @@ from evaluations.context import Context
 from evaluations.data import dataset
 from evaluations.engine import sequential
 from evaluations.engine.stop_early import StopEarly
+from evaluations.merge import merge_request
+from evaluations.runner import run_request
 from evaluations.spec import (
     EvaluationError,
     EvaluationResult,
@@ -232,3 +236,25 @@ def test_the_effect_named_is_settled_as_often_as_planned() -> None:
     hits = np.random.default_rng(4).binomial(n, p, 2000)
     ends = stats.mixture_evidence(hits, n, p - effect)
     assert (ends >= np.log(20)).mean() == pytest.approx(0.8, abs=0.05)
+
+
+# --- as a worker runs it ----------------------------------------------------------------------------
+
+
+def test_a_run_of_the_command_line_stops_and_its_merge_agrees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evaluations.runner._cancel_flag", lambda: lambda: False)
+    rows, model = table(20_000), tmp_path / "model"
+    model.mkdir()
+    skops.io.dump(LogisticRegression().fit(rows[["x", "z"]], rows.label.astype(str)), model / "model.skops")
+    ref = make.STAND_IN.model_copy(update={"path": str(model)})
+    asked = make.request(
+        "quality.classification", make.data_ref(rows, tmp_path), ref, stop_early={"limit": 0.8}
+    )
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "result").mkdir()
+    run_request(asked, tmp_path / "shards")
+    result = merge_request(asked, tmp_path / "shards", tmp_path / "result")
+    assert result.cost.queries == result.coverage.attempted < 300
+    assert result.params["stop_early"] == {"limit": 0.8}

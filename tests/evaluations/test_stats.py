@@ -45,14 +45,29 @@ def test_wilson_covers_922_in_a_thousand_at_50_and_98_percent() -> None:
     assert coverage(stats.wilson, 50, 0.98) == pytest.approx(0.922, abs=0.0005)
 
 
-@pytest.mark.parametrize("n", [20, 50, 100])
+def mean_coverage(interval: object, n: int) -> float:
+    """Exact coverage averaged over p ~ U(0, 1): the integral of each count's likelihood over its interval."""
+    assert callable(interval)
+    counts = np.arange(n + 1)
+    ends = np.array([(found.low, found.high) for found in (interval(int(k), n) for k in counts)])
+    below = scipy_stats.beta.cdf(ends, (counts + 1)[:, None], (n - counts + 1)[:, None])
+    return float((below[:, 1] - below[:, 0]).sum() / (n + 1))
+
+
+@pytest.mark.parametrize("n", [20, 21, 35, 50, 100, 250, 1000])
 def test_wilson_covers_95_percent_on_average(n: int) -> None:
-    ps = (np.arange(400) + 0.5) / 400
-    ends = [stats.wilson(k, n) for k in range(n + 1)]
-    low, high = np.array([e.low for e in ends]), np.array([e.high for e in ends])
-    held = (low[:, None] <= ps) & (ps <= high[:, None])
-    mean = (scipy_stats.binom.pmf(np.arange(n + 1)[:, None], n, ps) * held).sum(axis=0).mean()
-    assert 0.951 <= mean <= 0.9535
+    assert 0.95 <= mean_coverage(stats.wilson, n) <= 0.9535
+    assert n > 100 or mean_coverage(stats.wilson, n) >= 0.951
+    assert mean_coverage(stats.clopper_pearson, n) > mean_coverage(stats.wilson, n)
+
+
+def test_a_t_interval_covers_a_proportion_in_635_of_1000() -> None:
+    def t(k: int, n: int) -> stats.Interval:
+        found = stats.mean_interval(np.repeat([1.0, 0.0], [k, n - k]))
+        assert found is not None
+        return found
+
+    assert coverage(t, 50, 0.98) == pytest.approx(0.635, abs=0.0005)
 
 
 @pytest.mark.parametrize("n", [1, 5, 20, 60])

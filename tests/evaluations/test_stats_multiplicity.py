@@ -66,3 +66,10 @@ def test_bounds_of_the_largest_mirror_those_of_the_smallest() -> None:
     up, down = stats.max_t(values, draws + values), stats.max_t(-values, -draws - values)
     low, high = down.smallest()
     assert up.largest() == pytest.approx((-high, -low))
+
+
+def test_a_group_whose_draws_never_vary_is_named() -> None:
+    draws = np.random.default_rng(3).normal(size=(99, 3))
+    draws[:, 1] = 1.0
+    with pytest.raises(ValueError, match=r"\[1\] never vary"):
+        stats.max_t(np.zeros(3), draws)
