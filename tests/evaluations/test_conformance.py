@@ -30,6 +30,7 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 EVERY = [pytest.param(e, id=e.name) for e in catalogue.all()]
 every = pytest.mark.parametrize("evaluation", EVERY)
+repeatable = pytest.mark.parametrize("evaluation", [e for e in EVERY if not case_of(e.values[0]).timed])
 labelled = pytest.mark.parametrize("evaluation", [e for e in EVERY if case_of(e.values[0]).label])
 may_be_silent = pytest.mark.parametrize("evaluation", [e for e in EVERY if case_of(e.values[0]).silent])
 with_target = pytest.mark.parametrize(
@@ -86,22 +87,22 @@ def same(a: EvaluationResult, b: EvaluationResult) -> None:
     assert a.model_dump(exclude={"cost"}) == b.model_dump(exclude={"cost"})
 
 
-@every
+@repeatable
 def test_the_same_seed_gives_the_same_result(evaluation: Evaluation, setting: Setting) -> None:
     same(setting.run(evaluation), setting.run(evaluation))
 
 
-@every
+@repeatable
 def test_one_shard_equals_seven(evaluation: Evaluation, setting: Setting) -> None:
     same(setting.run(evaluation), setting.run(evaluation, cuts=CUTS))
 
 
-@every
+@repeatable
 def test_a_killed_run_goes_on_to_the_same_result(evaluation: Evaluation, setting: Setting) -> None:
     same(setting.run(evaluation), setting.run(evaluation, cuts=CUTS, killed_after=3))
 
 
-@every
+@repeatable
 def test_permuting_the_examples_changes_nothing(evaluation: Evaluation, setting: Setting) -> None:
     same(setting.run(evaluation), setting.run(evaluation, lambda table: table.sample(frac=1, random_state=3)))
 

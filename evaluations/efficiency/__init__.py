@@ -1,0 +1,1 @@
+"""Evaluations of what a model's answers take: time, memory, energy."""
