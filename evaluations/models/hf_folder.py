@@ -124,11 +124,11 @@ def own_labels(config: Any) -> tuple[str, ...]:
     return tuple(str(config.id2label[i]) for i in range(config.num_labels))
 
 
-def longest_of(config: Any, tokenizer: Any) -> int:
-    """The longest input in tokens that both the tokenizer and the position embeddings allow."""
+def longest_of(config: Any, tokenizer: Any, unknown: int = LONGEST) -> int:
+    """The longest input in tokens that both the tokenizer and the position embeddings allow; `unknown` if neither."""
     positions = getattr(config, "max_position_embeddings", None)
     known = [int(n) for n in (tokenizer.model_max_length, positions) if n and 0 < n < 10**6]
-    longest = min(known, default=LONGEST)
+    longest = min(known, default=unknown)
     if config.model_type in SHIFTED:
         longest = min(longest, config.max_position_embeddings - config.pad_token_id - 1)
     return longest

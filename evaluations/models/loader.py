@@ -21,6 +21,8 @@ ADAPTERS: dict[tuple[Modality, ModelFormat], str] = {
     (Modality.TOKEN_CLASSIFIER, ModelFormat.ONNX): "evaluations.models.onnx_text",
     (Modality.SEQ2SEQ, ModelFormat.SAFETENSORS): "evaluations.models.seq2seq",
     (Modality.EXTRACTIVE_QA, ModelFormat.SAFETENSORS): "evaluations.models.extractive_qa",
+    (Modality.CAUSAL_LM, ModelFormat.SAFETENSORS): "evaluations.models.causal_lm",
+    (Modality.MASKED_LM, ModelFormat.SAFETENSORS): "evaluations.models.masked_lm",
     (Modality.IMAGE_CLASSIFIER, ModelFormat.SAFETENSORS): "evaluations.models.image_hf",
     (Modality.IMAGE_CLASSIFIER, ModelFormat.ONNX): "evaluations.models.onnx_image",
     (Modality.TABULAR, ModelFormat.SKOPS): "evaluations.models.tabular_skops",

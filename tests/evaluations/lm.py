@@ -60,7 +60,7 @@ def causal_config(
 
     heads = more.pop("heads", 4)
     common = {"vocab_size": vocabulary, "initializer_range": 0.3}
-    common |= dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), 0)  # END
+    common |= dict.fromkeys(("bos_token_id", "eos_token_id"), 0)  # END
     decoder = {
         "hidden_size": width,
         "intermediate_size": 2 * width,
@@ -117,4 +117,22 @@ def bpe_tokenizer(
         eos_token=END,
         pad_token=END,
         clean_up_tokenization_spaces=False,
+    )
+
+
+def masked_lm(folder: Path, *, seed: int = 0, longest: int = 64) -> ModelRef:
+    """A random two-layer BERT that fills masked tokens, with the WordPiece vocabulary of `make.tiny_bert`."""
+    import torch
+    import transformers
+
+    make.tiny_bert(folder, seed=seed, longest=longest)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    torch.manual_seed(seed)
+    transformers.BertForMaskedLM(config).eval().save_pretrained(folder, safe_serialization=True)
+    return ModelRef(
+        path=str(folder),
+        digest=f"masked-{seed}",
+        modality=Modality.MASKED_LM,
+        format=ModelFormat.SAFETENSORS,
+        languages=("en",),
     )
