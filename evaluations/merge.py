@@ -31,12 +31,16 @@ LIBRARIES = (
 
 
 def merge_request(
-    request: RunRequest, shards: Path, out: Path, parent_shards: Path | None = None
+    request: RunRequest,
+    shards: Path,
+    out: Path,
+    parent_shards: Path | None = None,
+    judge_shards: Path | None = None,
 ) -> EvaluationResult:
     """Reads and checks every shard of the plan, computes the metrics, writes OUT/result.json.
 
     An evaluation that compares with the parent version also needs `parent_shards`: what the same
-    request gave for the parent.
+    request gave for the parent. `judge_shards` is what the request's judge said of `shards`.
     """
     evaluation, params = resolve(request)
     check_before_data(evaluation, request)
@@ -55,6 +59,11 @@ def merge_request(
         ctx.parent_states = [shardfiles.read(parent_shards, shard, asked)[0] for shard in plan]
         if asked.model.format is ModelFormat.ENDPOINT:
             endpoints["parent_endpoint"] = fingerprint.confirmed(parent_shards)
+    if judge_shards is not None:
+        asked = for_judge(request)
+        ctx.judge_states = [shardfiles.read(judge_shards, shard, asked)[0] for shard in plan]
+        if asked.model.format is ModelFormat.ENDPOINT:
+            endpoints["judge_endpoint"] = fingerprint.confirmed(judge_shards)
     result = evaluation.merge([state for state, _ in read], data, params, ctx)
     result = finished(result, [meta.cost for _, meta in read], [meta.device for _, meta in read])
     result = result.model_copy(update={"environment": {**result.environment, **endpoints}})
@@ -82,6 +91,23 @@ def for_parent(request: RunRequest) -> RunRequest:
             skipped=True,
         )
     return request.model_copy(update={"model": request.model.parent, "scores": ""})
+
+
+def for_judge(request: RunRequest) -> RunRequest:
+    """The request of the judge's pass: the judge is the model that is loaded, and the one it judges takes its place.
+
+    Raises EvaluationError where there is no judge, or where the model would judge itself.
+    """
+    judge = request.judge
+    if judge is None:
+        raise EvaluationError(
+            "no_judge", f"No judge is named for {request.evaluation}. Choose another model as its judge."
+        )
+    if judge.digest == request.model.digest:
+        raise EvaluationError(
+            "judge_is_model", "A model cannot judge its own answers. Choose another model as the judge."
+        )
+    return request.model_copy(update={"model": judge, "judge": request.model, "scores": ""})
 
 
 def environment() -> dict[str, str]:

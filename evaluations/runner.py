@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
@@ -22,12 +22,14 @@ from evaluations.spec import (
     Evaluation,
     EvaluationError,
     Failure,
+    JudgedEvaluation,
     ModelFormat,
     Params,
     Plan,
     Progress,
     Role,
     RunRequest,
+    ShardState,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="load the model and write one file per shard")
     run.add_argument("request", type=Path)
+    run.add_argument(
+        "--judging", type=Path, help="load the judge instead: it judges these shards of the model"
+    )
     run.add_argument("--out", type=Path, required=True)
     merge = commands.add_parser("merge", help="judge the shards; never loads the model")
     merge.add_argument("request", type=Path)
@@ -51,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     merge.add_argument(
         "--parent-shards", type=Path, help="the same shards as the parent version answered them"
     )
+    merge.add_argument("--judge-shards", type=Path, help="what the judge said of the shards")
     merge.add_argument("--out", type=Path, required=True)
     commands.add_parser("list", help="name every evaluation")
     show = commands.add_parser("show", help="print one evaluation's metrics and parameters as JSON")
@@ -58,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         if args.command == "run":
-            return _guarded(args.out, lambda: run_request(_request(args.request), args.out))
+            return _guarded(args.out, lambda: run_request(_request(args.request), args.out, args.judging))
         if args.command == "merge":
             return _guarded(args.out, lambda: _merge(args))
         print(_listing() if args.command == "list" else _description(args.name))
@@ -68,19 +74,27 @@ def main(argv: list[str] | None = None) -> int:
     return OK
 
 
-def run_request(request: RunRequest, out: Path) -> None:
-    """Loads data and model, runs every shard that is not there yet, writes each as soon as it is done."""
+def run_request(request: RunRequest, out: Path, judging: Path | None = None) -> None:
+    """Loads data and model, runs every shard that is not there yet, writes each as soon as it is done.
+
+    With `judging` the model is the request's judge, which judges these shards of the audited one.
+    """
     from evaluations import shardfiles
     from evaluations.context import Context
     from evaluations.data import dataset
     from evaluations.engine import fingerprint
     from evaluations.engine.score_store import ScoreStore
+    from evaluations.merge import for_judge
     from evaluations.models.loader import load
 
     evaluation, params = resolve(request)
     check_before_data(evaluation, request)
     data = dataset.read(request.data, request.model.modality)
     plan = checked_plan(evaluation, params, data)
+    answers: dict[int, ShardState] = {}
+    if judging is not None:
+        answers = {shard.index: shardfiles.read(judging, shard, request)[0] for shard in plan.shards}
+        request = for_judge(request)
     todo = [shard for shard in plan.shards if not shardfiles.complete(out, shard, request)]
     total = sum(shard.stop - shard.start for shard in plan.shards)
     cancelled = _cancel_flag()
@@ -99,7 +113,11 @@ def run_request(request: RunRequest, out: Path) -> None:
             ctx.offset = shard.start
             ctx.stop_if_cancelled()
             try:
-                state = evaluation.run_shard(model, data, params, ctx, shard)
+                if judging is None:
+                    state = evaluation.run_shard(model, data, params, ctx, shard)
+                else:
+                    ctx.judged = answers[shard.index]
+                    state = judged(evaluation).judge_shard(model, data, params, ctx, shard)
                 fingerprint.check_stopped(model)
             finally:
                 store.flush()  # also where a budget ran out: what was answered need not be asked again
@@ -162,6 +180,13 @@ def checked_plan(evaluation: Evaluation, params: Params, data: Dataset) -> Plan:
     return plan
 
 
+def judged(evaluation: Evaluation) -> JudgedEvaluation:
+    """The evaluation, where another model may judge its answers."""
+    if not evaluation.requires.judge:
+        raise EvaluationError("not_judged", f"{evaluation.name} has no judge. Run it without one.")
+    return cast("JudgedEvaluation", evaluation)
+
+
 def check_access(evaluation: Evaluation, model: Model) -> None:
     lacking = Access(evaluation.requires.access) & ~model.access
     if lacking:
@@ -196,7 +221,7 @@ class Meter:
 def _merge(args: argparse.Namespace) -> None:
     from evaluations.merge import merge_request
 
-    merge_request(_request(args.request), args.shards, args.out, parent_shards=args.parent_shards)
+    merge_request(_request(args.request), args.shards, args.out, args.parent_shards, args.judge_shards)
 
 
 def _request(path: Path) -> RunRequest:

@@ -37,10 +37,10 @@ def request_key(request: RunRequest) -> str:
     deciding = request.model_dump(
         mode="json", by_alias=True, exclude={"run_id", "resources", "scores", "limits"}
     )
-    model = deciding["model"]
-    while model is not None:
-        model.pop("path")
-        model = model["parent"]
+    for model in (deciding["model"], deciding["judge"]):
+        while model is not None:
+            model.pop("path")
+            model = model["parent"]
     deciding["data"].pop("path")
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 

@@ -74,6 +74,8 @@ class Role(StrEnum):
     SENSITIVE = "sensitive"  # defines the groups that fairness is measured over
     CONTEXT = "context"  # the passage that a question or a generation is about
     CHOICES = "choices"  # the list of answers to choose from
+    ANSWER = "answer"  # an answer written before, which people have judged
+    HUMAN = "human"  # one person's verdict on it: pass or fail, empty where there is none
     CLUSTER = "cluster"  # examples with the same value are not independent: one passage, one person
     SPLIT = "split"  # train, calibration, test or ood
     USER = "user"
@@ -309,6 +311,7 @@ class RunRequest(Frozen):
     model: ModelRef
     data: DataRef
     seed: int
+    judge: ModelRef | None = None  # another model, which judges the answers in a pass of its own
     resources: str = ""  # folder of lexical resources
     scores: str = ""  # folder of answers that the same model gave in earlier runs, to be read
     limits: Limits = Limits()
@@ -341,6 +344,7 @@ class Requirements(Frozen):
     languages: tuple[str, ...] = ()  # () = any
     min_examples: int = 1
     parent: bool = False  # needs a parent version to compare with
+    judge: bool = False  # another model may judge the answers: it is a JudgedEvaluation
 
 
 @dataclass(frozen=True)
@@ -411,3 +415,11 @@ class Evaluation(Protocol):
     def merge(
         self, states: Sequence[ShardState], data: Dataset, params: Any, ctx: Context
     ) -> EvaluationResult: ...
+
+
+class JudgedEvaluation(Evaluation, Protocol):
+    """An evaluation in which another model may judge the answers, in a process that never holds the audited one."""
+
+    def judge_shard(self, judge: Any, data: Dataset, params: Any, ctx: Context, shard: Shard) -> ShardState:
+        """The judge's verdicts on the answers in `ctx.judged`. `merge` finds them in `ctx.judge_states`."""
+        ...

@@ -20,7 +20,17 @@ MAX_GROUPS = 200
 MAX_LABEL = 200  # characters
 MAX_LINE = 16 * 2**20  # bytes of one JSON line
 BATCH_ROWS = 16_384
-SINGLE = (Role.TARGET, Role.ID, Role.CONTEXT, Role.CHOICES, Role.CLUSTER, Role.SPLIT, Role.USER, Role.ITEM)
+SINGLE = (
+    Role.TARGET,
+    Role.ID,
+    Role.CONTEXT,
+    Role.CHOICES,
+    Role.CLUSTER,
+    Role.SPLIT,
+    Role.USER,
+    Role.ITEM,
+    Role.ANSWER,
+)
 LISTED = (Role.INPUT, Role.TARGET, Role.CONTEXT, Role.CHOICES)  # what may hold lists of texts
 MISSING_GROUP = "(missing)"
 # What pyarrow reads as missing in a csv column that is not text.

@@ -29,6 +29,18 @@ TEXT = (
     Modality.EXTRACTIVE_QA,
 )  # one input column of texts
 
+SINGLE = (
+    Role.ID,
+    Role.CONTEXT,
+    Role.CHOICES,
+    Role.CLUSTER,
+    Role.SPLIT,
+    Role.USER,
+    Role.ITEM,
+    Role.ANSWER,
+)  # roles that at most one column has
+PROMPTED = (Modality.CAUSAL_LM, Modality.SEQ2SEQ)  # a prompt may be made of several input columns
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -203,7 +215,7 @@ def read(ref: DataRef, modality: Modality) -> Dataset:
         raise EvaluationError("data_empty", "The data set has no rows. Register one with at least one row.")
     table = columns.plain(table)
     data = Dataset(ref=ref, modality=modality, ids=columns.ids(table, ref), table=table)
-    if modality in TEXT:
+    if modality in TEXT and not (modality in PROMPTED and len(ref.columns(Role.INPUT)) > 1):
         _ = data.texts  # refuse what is not text before a model is loaded
     elif modality is Modality.TOKEN_CLASSIFIER:
         _ = data.words
@@ -219,7 +231,7 @@ def _check_roles(ref: DataRef) -> None:
             f"Exactly one column must have the role 'target' (the true label); found "
             f"{names_of(ref.columns(Role.TARGET))}.",
         )
-    for role in (Role.ID, Role.CONTEXT, Role.CHOICES, Role.CLUSTER, Role.SPLIT, Role.USER, Role.ITEM):
+    for role in SINGLE:
         if len(ref.columns(role)) > 1:
             raise EvaluationError(f"{role}_many", f"At most one column may have the role {role.value!r}.")
     if not ref.columns(Role.INPUT) and not ref.columns(Role.USER):

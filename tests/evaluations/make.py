@@ -14,7 +14,7 @@ import pandas as pd
 from evaluations.context import Context
 from evaluations.data import dataset
 from evaluations.engine.score_store import ScoreStore
-from evaluations.merge import for_parent
+from evaluations.merge import for_judge, for_parent
 from evaluations.models.protocol import Scores, Usage
 from evaluations.spec import (
     Access,
@@ -146,11 +146,12 @@ def evaluate(
     cuts: Sequence[int] | None = None,
     parent: Any = None,
     killed_after: int | None = None,
+    judge: Any = None,
 ) -> EvaluationResult:
     """Runs and merges in this process.
 
     `cuts` overrides the plan's shards with these boundaries; `parent` is the model of the request's
-    parent; after `killed_after` shards a new process takes over, with what is on the disk.
+    parent, `judge` that of its judge; after `killed_after` shards a new process takes over, with what is on the disk.
     """
     params = evaluation.Params.model_validate(asked.params)
     data = dataset.read(asked.data, asked.model.modality)
@@ -163,6 +164,12 @@ def evaluate(
         _states(evaluation, parent, for_parent(asked), data, params, shards, out / "parent") if parent else ()
     )
     states = _states(evaluation, model, asked, data, params, shards, out, killed_after)
+    for shard, state in zip(shards, states, strict=True) if judge else ():
+        judging = Context(for_judge(asked), out, judged=state)
+        context.judge_states = [
+            *context.judge_states,
+            evaluation.judge_shard(judge, data, params, judging, shard),  # type: ignore[attr-defined]
+        ]
     return evaluation.merge(states, data, params, context)
 
 

@@ -48,6 +48,8 @@ class Setting:
     model: Any
     ref: ModelRef
     parent: Any
+    judge: Any
+    judge_ref: ModelRef | None
     folder: Path
 
     def table(self, change: Change = lambda table: table) -> pd.DataFrame:
@@ -58,17 +60,18 @@ class Setting:
     ) -> EvaluationResult:
         data = make.data_ref(self.table(change), self.folder, self.case.roles, **self.case.data)
         asked = make.request(evaluation.name, data, self.ref, **self.case.params)
-        return make.evaluate(evaluation, model or self.model, asked, self.folder, parent=self.parent, **how)
+        asked = asked.model_copy(update={"judge": self.judge_ref})
+        how |= {"parent": self.parent, "judge": self.judge}
+        return make.evaluate(evaluation, model or self.model, asked, self.folder, **how)
 
 
 @functools.cache
-def _models(name: str, folder: Path) -> tuple[Any, ModelRef, Any]:
+def _models(name: str, folder: Path) -> tuple[Any, ModelRef, Any, Any, ModelRef | None]:
     case = case_of(catalogue.get(name))
     model, ref = case.model(folder / "model")
-    if case.parent is None:
-        return model, ref, None
-    parent, parent_ref = case.parent(folder / "parent")
-    return model, ref.model_copy(update={"parent": parent_ref}), parent
+    parent, parent_ref = case.parent(folder / "parent") if case.parent else (None, None)
+    judge, judge_ref = case.judge(folder / "judge") if case.judge else (None, None)
+    return model, ref.model_copy(update={"parent": parent_ref}), parent, judge, judge_ref
 
 
 @pytest.fixture(scope="session")

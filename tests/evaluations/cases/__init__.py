@@ -34,6 +34,7 @@ class Case:
     rows: int = 60
     model: Callable[[Path], tuple[Any, ModelRef]] = tabular_stand_in
     parent: Callable[[Path], tuple[Any, ModelRef]] | None = None
+    judge: Callable[[Path], tuple[Any, ModelRef]] | None = None
     timed: bool = False  # it measures this machine: no two runs are alike
     label: str | None = (
         "label"  # column of class names that the model must know; None: the target is something else
