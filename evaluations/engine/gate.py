@@ -1,4 +1,4 @@
-"""How many requests may be under way at an endpoint, and when the next may start: AIMD, pauses, a token bucket."""
+"""How many requests may be under way at an endpoint, and when the next may start: AIMD, pauses, a pace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ LESS = 0.7  # what an overload leaves of the limit
 WINDOW = 20  # ends that tell a service that is overloaded from one that fails now and then
 FAILING = 0.25  # share of failures among them that counts as an overload
 SLOW = 2.0  # times the usual time to answer
-BURST = 0.25  # seconds' worth of requests that a token bucket holds
+BURST = 0.25  # seconds' worth of requests that may be caught up after a wait
+OVER = 10.0  # seconds over which the pace that a service bears is measured
+FASTER = 0.0005  # a learned pace grows by this share a second, for each second since the last "too many"
 
 # "limited": it said that it is asked too much; "failed": it may be overloaded, or broken now and then
 End = Literal["ok", "limited", "failed", "other"]
@@ -34,7 +36,10 @@ class Gate:
 
     The limit grows by one for each that succeeds until the first overload, then by one a round. An
     overload is an answer that says so, a quarter of the last answers failing, or answers that take
-    twice as long as usual; what was sent before the last decrease causes no other. Belongs to one event loop.
+    twice as long as usual; what was sent before the last decrease causes no other.
+    Where the service counts requests by time, no number under way is right: an answer that says "too
+    many" also sets the pace at which it let requests through, which then grows slowly. Belongs to one
+    event loop.
     """
 
     largest: int
@@ -49,6 +54,10 @@ class Gate:
         self._decreased = -1.0  # when the limit was last lowered
         self._paused_until = 0.0
         self._next_token = 0.0
+        self._pace: float | None = None  # learned
+        self._pace_set = 0.0
+        self._through: deque[float] = deque()  # when the last requests came back that were let through
+        self._first = 0.0
         self._ends: deque[bool] = deque(maxlen=WINDOW)  # whether each failed
         self._usual = self._lately = 0.0  # seconds to answer: over about 100 answers, over about 10
         self._answers = self._numbers = 0
@@ -72,6 +81,11 @@ class Gate:
         """What came of the request that `given` allowed."""
         now = time.monotonic()
         self.busy -= 1
+        if end == "limited":
+            self._learn_pace(now)
+        else:
+            self._through.append(now)
+            self._first = self._first or given.sent
         self._ends.append(end == "failed")
         slow = end == "ok" and self._is_slow(now - given.sent)
         failing = len(self._ends) == WINDOW and sum(self._ends) >= FAILING * WINDOW
@@ -95,6 +109,21 @@ class Gate:
             self._decreased = now
             self._ends.clear()
 
+    def _learn_pace(self, now: float) -> None:
+        while self._through and self._through[0] < now - OVER:
+            self._through.popleft()
+        if self.per_second is None and len(self._through) >= WINDOW:
+            self._pace = len(self._through) / min(OVER, now - self._first)
+            self._pace_set = now
+
+    def _seconds_each(self, now: float) -> float:
+        """Seconds between two requests; 0 where no pace is known."""
+        if self.per_second is not None:
+            return 1 / self.per_second
+        if self._pace is None:
+            return 0.0
+        return 1 / (self._pace * (1 + FASTER / 2 * (now - self._pace_set) ** 2))
+
     def _is_slow(self, seconds: float) -> bool:
         self._answers += 1
         self._usual += (seconds - self._usual) / min(self._answers, 100)
@@ -114,8 +143,7 @@ class Gate:
             if self.closed:
                 future.set_result(None)
                 continue
-            if self.per_second is not None:
-                self._next_token = max(self._next_token, now - BURST) + 1 / self.per_second
+            self._next_token = max(self._next_token, now - BURST) + self._seconds_each(now)
             self.busy += 1
             future.set_result(Pass(number, now))
 

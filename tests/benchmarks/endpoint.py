@@ -52,7 +52,7 @@ def measure() -> dict[str, Any]:
     rates = {name: _per_second(found["times"]) for name, found in stats.items()}
     return {
         "what": f"{RATE} requests/s bucket, {LATENCY:g} s latency, one 503 in {FAILING}, {MEASURED} s after "
-        f"{WARM_UP} s of warm-up; throughput of answers against the bucket, of which {1 - 1 / FAILING:.0%} can be reached",
+        f"{WARM_UP} s of warm-up; answers against the bucket, of which {1 - 1 / FAILING:.0%} can be reached",
         "equal": True,
         "ratio": round(rates["ours"] / RATE, 3),
         "naive_ratio": round(rates["naive"] / RATE, 3),
