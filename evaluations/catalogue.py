@@ -16,6 +16,9 @@ ENTRY_POINTS = "auditor.evaluations"
 # name -> module that defines EVALUATION. Sorted as the catalogue page shows them.
 BUILT_IN = {
     "quality.classification": "evaluations.quality.classification",
+    "quality.tagging": "evaluations.quality.tagging",
+    "quality.regression_task": "evaluations.quality.regression_task",
+    "quality.ranking": "evaluations.quality.ranking",
     "quality.calibration": "evaluations.quality.calibration",
     "quality.selective_conformal": "evaluations.quality.selective_conformal",
     "quality.ood": "evaluations.quality.ood",
@@ -28,6 +31,7 @@ BUILT_IN = {
     "fairness.ll144": "evaluations.fairness.ll144",
     "robustness.text_char": "evaluations.robustness.text_char",
     "efficiency.latency": "evaluations.efficiency.latency",
+    "efficiency.resources": "evaluations.efficiency.resources",
 }
 
 
