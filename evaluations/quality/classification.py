@@ -151,8 +151,9 @@ class Classification:
 
         asked = sequential.asked_rows(states, data, ctx) if params.stop_early else None
         scored = scoring.collect(states, data, ctx, asked)
-        metrics = classification_scores.measure(scored, params.max_error_rate, ctx)
-        warnings = classification_scores.warnings(scored)
+        clusters = None if data.clusters is None else data.clusters[scored.rows]
+        metrics = classification_scores.measure(scored, params.max_error_rate, ctx, clusters)
+        warnings = classification_scores.warnings(scored, clusters)
         if params.stop_early and asked is not None:
             outcomes = scored.outcomes_of(asked)
             sequential.check_stop(params.stop_early, outcomes, data.rows, params.max_error_rate)

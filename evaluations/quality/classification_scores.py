@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats as scipy_stats
@@ -17,32 +17,45 @@ if TYPE_CHECKING:
 
     from evaluations.context import Context
 
-    OfCells = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    OfCells = Callable[[NDArray[Any]], NDArray[np.float64]]
 
 EPSILON = float(np.finfo(np.float64).eps)
 NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "average_precision", "log_loss")
 
 
-def measure(scored: Scored, max_error_rate: float, ctx: Context) -> list[Metric]:
-    """Every metric of quality.classification."""
+def measure(
+    scored: Scored, max_error_rate: float, ctx: Context, clusters: NDArray[np.str_] | None = None
+) -> list[Metric]:
+    """Every metric of quality.classification. `clusters` says which rows of `scored` are not independent.
+
+    The areas under curves have no interval then.
+    """
     reason = too_many_errors(scored, max_error_rate)
     if reason:
         return [not_estimable(name, scored.n, reason) for name in NAMES]
     return [
-        _accuracy(scored),
-        _balanced_accuracy(scored),
-        _of_cells("macro_f1", macro_f1, scored, ctx),
-        _of_cells("mcc", mcc, scored, ctx),
-        *_ranking(scored),
-        _log_loss(scored),
+        _accuracy(scored, clusters),
+        _balanced_accuracy(scored, clusters),
+        _of_cells("macro_f1", macro_f1, scored, clusters, ctx),
+        _of_cells("mcc", mcc, scored, clusters, ctx),
+        *(m if clusters is None else m.model_copy(update={"interval": None}) for m in _ranking(scored)),
+        _log_loss(scored, clusters),
     ]
 
 
-def warnings(scored: Scored) -> list[str]:
+def warnings(scored: Scored, clusters: NDArray[np.str_] | None = None) -> list[str]:
     absent = [scored.labels[k] for k in range(len(scored.labels)) if not (scored.truth == k).any()]
+    said = []
     if absent:
-        return [f"No example has the class {', '.join(map(repr, absent[:10]))}: nothing is said about it."]
-    return []
+        said.append(
+            f"No example has the class {', '.join(map(repr, absent[:10]))}: nothing is said about it."
+        )
+    if clusters is not None:
+        said.append(
+            f"The examples come in {len(np.unique(clusters)):,} clusters: the intervals are those of clusters, and "
+            "the area under the ROC curve and average precision have none."
+        )
+    return said
 
 
 # --- counts ---------------------------------------------------------------------------------------
@@ -54,7 +67,14 @@ def confusion_cells(scored: Scored) -> NDArray[np.int64]:
     return np.bincount(scored.truth * k + scored.predicted, minlength=k * k).reshape(k, k)
 
 
-def macro_f1(cells: NDArray[np.int64]) -> NDArray[np.float64]:
+def cells_by_cluster(scored: Scored, clusters: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Counts (cluster, truth, answer), shape (C, K, K)."""
+    k, (codes, count) = len(scored.labels), stats.cluster_codes(clusters)
+    cells = (codes * k + scored.truth) * k + scored.predicted
+    return np.bincount(cells, minlength=count * k * k).reshape(count, k, k)
+
+
+def macro_f1(cells: NDArray[Any]) -> NDArray[np.float64]:
     """(…, K, K) counts to (…,): mean F1 over the classes that occur as truth or as answer."""
     hits = np.diagonal(cells, axis1=-2, axis2=-1)
     both = cells.sum(axis=-1) + cells.sum(axis=-2)  # 2·TP + FP + FN
@@ -63,7 +83,7 @@ def macro_f1(cells: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(np.nanmean(f1, axis=-1))
 
 
-def mcc(cells: NDArray[np.int64]) -> NDArray[np.float64]:
+def mcc(cells: NDArray[Any]) -> NDArray[np.float64]:
     """(…, K, K) counts to (…,): Gorodkin's R_K; 0 where truth or answers are all one class."""
     n = cells.sum(axis=(-2, -1)).astype(np.float64)
     hits = np.trace(cells, axis1=-2, axis2=-1)
@@ -90,13 +110,18 @@ def softened(cells: NDArray[np.int64]) -> NDArray[np.float64]:
     return weights
 
 
-def _accuracy(scored: Scored) -> Metric:
-    right = scored.answered()
-    part = stats.Proportion(int((right.predicted == right.truth).sum()), right.n, scored.n - right.n)
-    return Metric(name="accuracy", value=part.value, interval=part.interval(), n=scored.n)
+def _accuracy(scored: Scored, clusters: NDArray[np.str_] | None) -> Metric:
+    found = stats.proportion(scored.predicted == scored.truth, clusters, ~scored.errors)
+    return Metric(
+        name="accuracy",
+        value=found.value,
+        interval=found.interval,
+        n=scored.n,
+        n_effective=None if clusters is None else found.n_effective,
+    )
 
 
-def _balanced_accuracy(scored: Scored) -> Metric:
+def _balanced_accuracy(scored: Scored, clusters: NDArray[np.str_] | None) -> Metric:
     right = scored.answered()
     hits = right.predicted == right.truth
     parts = []
@@ -111,22 +136,49 @@ def _balanced_accuracy(scored: Scored) -> Metric:
             "balanced_accuracy", scored.n, "All examples are of one class: add examples of another."
         )
     value = sum(p.value for p in parts) / len(parts)
-    return Metric(name="balanced_accuracy", value=value, interval=stats.mover_mean(parts), n=scored.n)
+    interval = stats.mover_mean(parts) if clusters is None else _mean_of_classes(scored, clusters)
+    return Metric(name="balanced_accuracy", value=value, interval=interval, n=scored.n)
 
 
-def _of_cells(name: str, statistic: OfCells, scored: Scored, ctx: Context) -> Metric:
+def _mean_of_classes(scored: Scored, clusters: NDArray[np.str_]) -> Interval:
+    """Ends averaged over the classes: a cluster may hold several, so their shares are not independent."""
+    hits, found = scored.predicted == scored.truth, []
+    for k in np.unique(scored.truth):
+        here = scored.truth == k
+        found.append(stats.proportion(hits[here], clusters[here], ~scored.errors[here]).interval)
+    return Interval(
+        low=float(np.mean([i.low for i in found])),
+        high=float(np.mean([i.high for i in found])),
+        method="mean_wilson_clustered",
+    )
+
+
+def _of_cells(
+    name: str, statistic: OfCells, scored: Scored, clusters: NDArray[np.str_] | None, ctx: Context
+) -> Metric:
     if len(np.unique(scored.truth)) < 2:
         return not_estimable(name, scored.n, "All examples are of one class: add examples of another.")
     value = float(statistic(confusion_cells(scored.answered())))
-    low, _ = _resampled(statistic, scored.filled("worst"), ctx.rng(f"bootstrap:{name}"))
-    _, high = _resampled(statistic, scored.filled("best"), ctx.rng(f"bootstrap:{name}"))
-    interval = Interval(low=min(value, low), high=max(value, high), method="percentile_bootstrap")
+    low, _ = _resampled(statistic, scored.filled("worst"), clusters, ctx.rng(f"bootstrap:{name}"))
+    _, high = _resampled(statistic, scored.filled("best"), clusters, ctx.rng(f"bootstrap:{name}"))
+    method = "percentile_bootstrap" if clusters is None else "cluster_bootstrap"
+    interval = Interval(low=min(value, low), high=max(value, high), method=method)
     return Metric(name=name, value=value, interval=interval, n=scored.n)
 
 
-def _resampled(statistic: OfCells, scored: Scored, rng: np.random.Generator) -> tuple[float, float]:
+def _resampled(
+    statistic: OfCells, scored: Scored, clusters: NDArray[np.str_] | None, rng: np.random.Generator
+) -> tuple[float, float]:
     cells = confusion_cells(scored)
-    return stats.percentile(stats.cell_bootstrap(cells, statistic, rng, weights=softened(cells)))
+    if clusters is None:
+        return stats.percentile(stats.cell_bootstrap(cells, statistic, rng, weights=softened(cells)))
+    parts = cells_by_cluster(scored, clusters).astype(np.float64)
+    unseen = (
+        (softened(cells) - cells)[None] * len(scored.truth) / len(parts)
+    )  # what a cluster more might hold
+    if unseen.any():
+        parts = np.concatenate([parts, unseen])
+    return stats.percentile(stats.cluster_bootstrap(parts, statistic, rng))
 
 
 # --- scores ---------------------------------------------------------------------------------------
@@ -198,11 +250,11 @@ def losses(scored: Scored) -> NDArray[np.float64]:
     return -np.log(np.clip(p[np.arange(scored.n), scored.truth], EPSILON, 1.0))
 
 
-def _log_loss(scored: Scored) -> Metric:
+def _log_loss(scored: Scored, clusters: NDArray[np.str_] | None) -> Metric:
     value = float(losses(scored.answered()).mean())
-    low = stats.mean_interval(losses(scored.filled("best")))
-    high = stats.mean_interval(losses(scored.filled("worst")))
+    low = stats.mean_interval(losses(scored.filled("best")), clusters=clusters)
+    high = stats.mean_interval(losses(scored.filled("worst")), clusters=clusters)
     interval = None
     if low and high:
-        interval = Interval(low=min(value, max(0.0, low.low)), high=max(value, high.high), method="t")
+        interval = Interval(low=min(value, max(0.0, low.low)), high=max(value, high.high), method=low.method)
     return Metric(name="log_loss", value=value, interval=interval, n=scored.n)

@@ -10,7 +10,7 @@ import pytest
 from sklearn import metrics as sk
 
 from evaluations import catalogue
-from evaluations.spec import EvaluationResult, MetricStatus
+from evaluations.spec import EvaluationResult, MetricStatus, Role
 from tests.evaluations import make
 
 CLASSIFICATION = catalogue.get("quality.classification")
@@ -139,3 +139,38 @@ def test_a_class_without_examples_is_named(tmp_path: Path) -> None:
     result = measured(make.softmax_of(3), table, tmp_path, ("a", "b", "c"))
     assert any("'c'" in warning for warning in result.warnings)
     assert result.metrics[1].status is MetricStatus.OK
+
+
+CLUSTERED = {**make.TABULAR_ROLES, "sex": Role.CLUSTER}
+
+
+def clustered(table: Any, folder: Path, answer: Any = make.logistic) -> EvaluationResult:
+    asked = make.request("quality.classification", make.data_ref(table, folder, CLUSTERED))
+    return make.evaluate(CLASSIFICATION, make.Answering(answer), asked, folder)
+
+
+def test_rows_repeated_in_clusters_say_no_more_than_once(tmp_path: Path) -> None:
+    once = make.frame(60)
+    often = once.loc[once.index.repeat(8)].assign(id=[f"r{i:04d}" for i in range(480)])
+    often["sex"] = often.x.map(lambda x: f"cluster {x}")
+    single, repeated = measured(make.logistic, once, tmp_path), clustered(often, tmp_path)
+    naive = measured(make.logistic, often, tmp_path)
+    assert "60 clusters" in repeated.warnings[-1]
+    for one, many, fooled in zip(single.metrics, repeated.metrics, naive.metrics, strict=True):
+        assert many.value == pytest.approx(one.value), one.name
+        if one.name in ("auroc", "average_precision"):
+            assert many.interval is None
+            continue
+        width, true, narrow = (
+            m.interval.high - m.interval.low for m in (many, one, fooled) if m.interval is not None
+        )
+        # Ends averaged over classes that are taken for dependent: up to √2 wider for two classes.
+        assert 0.8 * true < width < (1.5 if one.name == "balanced_accuracy" else 1.25) * true, one.name
+        assert width > 2 * narrow, one.name
+
+
+def test_a_perfect_score_on_few_clusters_is_not_certain(tmp_path: Path) -> None:
+    table = make.frame(200).assign(sex=[f"c{i % 10}" for i in range(200)])
+    for metric in clustered(table, tmp_path, make.oracle(table, right=True)).metrics:
+        if metric.interval is not None and metric.name != "log_loss":
+            assert metric.interval.low < 0.95, metric.name
