@@ -69,8 +69,10 @@ def total(parts: Sequence[Forecast]) -> Forecast:
 
 
 def _cost(price: Price | None, requests: int, read: int | None, written: int) -> float | None:
-    """None where no price is stated, or tokens are charged whose number is not known."""
-    if price is None or not (price.per_request or price.input_per_million or price.output_per_million):
+    """None where an endpoint states no price, or charges for tokens whose number is not known."""
+    if price is None:
+        return 0.0
+    if not (price.per_request or price.input_per_million or price.output_per_million):
         return None
     if read is None:
         if price.input_per_million:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,25 @@ def audit() -> None:
 @click.option(
     "--json", "json_file", type=REPORT, help="Write the report card with its proof, for `auditor verify`."
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be run.")
+@click.option(
+    "--max-requests", type=click.IntRange(1), help="Budget at the endpoint: requests, repeated ones too."
+)
+@click.option(
+    "--max-tokens", type=click.IntRange(1), help="Budget at the endpoint: tokens read and generated."
+)
+@click.option(
+    "--max-cost", type=click.FloatRange(0, min_open=True), help="Budget, in the currency of its price."
+)
+@click.option(
+    "--supersedes",
+    metavar="AUDIT",
+    help="An audit that this one replaces; one cut off by its budget is gone on from.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be run, and what it would take.")
 @pass_session
 def run(
     session: Session,
+    /,
     model: str,
     dataset: str,
     policies: tuple[str, ...],
@@ -51,6 +67,8 @@ def run(
     location: str | None,
     json_file: Path | None,
     dry_run: bool,
+    supersedes: str | None,
+    **budget: float | None,
 ) -> int:
     """Audit the version MODEL under one or more policies."""
     waits = wait or timeout is not None
@@ -61,6 +79,8 @@ def run(
         "dataset": dataset,
         "policies": list(policies),
         "dry_run": dry_run,
+        "supersedes": supersedes,
+        **budget,
     }
     started = session.client.post("audits", body)
     if dry_run:
@@ -144,4 +164,29 @@ def _show_plan(plan: dict[str, Any]) -> None:
         click.echo(f"{item['item']:<28} {item['evaluation']} {item['version']}")
         if item.get("refusal"):
             click.echo(f"{'':<28} cannot run: {item['refusal']}")
+            continue
+        click.echo(f"{'':<28} {_takes(item['takes'], plan['currency'])}")
+        if item["smallest_detectable_effect"] is not None:
+            effect = item["smallest_detectable_effect"]
+            click.echo(f"{'':<28} can tell a difference of {100 * effect:.1f} points of a rate")
+    click.echo(f"in all: {_takes(plan['takes'], plan['currency'])}")
+    for warning in plan["warnings"]:
+        click.echo(f"note: {warning}")
     click.echo(f"seed {plan['seed']}, {plan['digest']}")
+
+
+def _takes(takes: dict[str, Any], currency: str) -> str:
+    """The forecast in one line; what cannot be told is left out."""
+    parts = [f"at most {takes['queries']:,} queries"]
+    if takes["requests"]:
+        parts.append(f"{takes['requests']:,} requests")
+    if takes["input_tokens"] is not None and takes["input_tokens"] + takes["output_tokens"]:
+        parts.append(
+            f"about {takes['input_tokens']:,} tokens read, {takes['output_tokens']:,} generated at most"
+        )
+    if takes["cost"] is not None and currency:
+        parts.append(f"about {takes['cost']:,.2f} {currency}")
+    if takes["seconds"] is not None:
+        minutes, seconds = divmod(math.ceil(takes["seconds"]), 60)
+        parts.append(f"about {minutes:,} min" if minutes else f"about {seconds} s")
+    return ", ".join(parts)

@@ -42,6 +42,28 @@ def test_a_dry_run_says_what_would_be_run_and_starts_nothing(api: Any) -> None:
     assert (audit["seed"], audit["digest"]) == (plan["seed"], plan["digest"])
 
 
+def test_a_dry_run_says_what_it_would_take(api: Any) -> None:
+    plan = api.post("audits", BODY | {"dry_run": True}).json()
+    assert plan["takes"]["queries"] == sum(item["takes"]["queries"] for item in plan["items"]) == 3000
+    assert {item["takes"]["seconds"] for item in plan["items"]} == {None}  # no run has told how fast it is
+    assert all(0.04 < item["smallest_detectable_effect"] < 0.05 for item in plan["items"])
+    assert (plan["currency"], plan["warnings"]) == ("", [])
+
+
+def test_a_budget_is_kept_with_the_audit(api: Any) -> None:
+    body = api.post("audits", BODY | {"max_requests": 500, "max_cost": 2.5}).json()
+    assert body["budget"] == {
+        "max_requests": 500,
+        "max_tokens": None,
+        "max_cost": 2.5,
+        "drawn_requests": 0,
+        "drawn_tokens": 0,
+        "drawn_cost": 0.0,
+    }
+    assert [run["spent"] for run in body["runs"]] == [{}] * len(body["runs"])
+    assert api.post("audits", BODY | {"max_requests": 0}).status_code == 422
+
+
 def test_a_poller_is_answered_304_until_something_changes(api: Any) -> None:
     path = f"audits/{api.post('audits', BODY).json()['id']}"
     etag = api.get(path)["ETag"]

@@ -92,6 +92,8 @@ def test_a_model_and_data_are_pushed_once_and_an_audit_is_planned(
     )
     assert code == 0, err
     assert "fairness.group" in out
+    assert "at most 100 queries" in out
+    assert "points of a rate" in out
 
 
 def test_a_pickle_is_refused_with_what_to_do(line: CommandLine, tmp_path: Path) -> None:

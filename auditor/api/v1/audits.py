@@ -15,25 +15,49 @@ from auditor.api.idempotency import idempotent
 from auditor.api.pagination import PageQuery, paginate
 from auditor.api.replies import POLL_SECONDS, reply
 from auditor.audits import services
+from auditor.audits.budgets import Budget
 from auditor.audits.models import Audit, AuditStatus, EvaluationRun
 from auditor.audits.queries import latest_attempts, progress
 from auditor.core.access import fetch, visible
 from auditor.policies.services import resolve
 from auditor.registry.models import DatasetVersion, ModelVersion
 from auditor.registry.queries import by_reference
+from evaluations.forecasting import Forecast
 
 router = Router(tags=["Audits"])
 ENDED = {AuditStatus.COMPLETED, AuditStatus.CANCELLED}
 
 
 class NewAudit(Schema):
-    """What is to be audited. Without @version the newest one is meant; `dry_run` only says what would be run."""
+    """What is to be audited. Without @version the newest one is meant; `dry_run` only says what would be run.
+
+    The budget is for a model that is served somewhere: `max_requests` counts every request that is sent, repeated
+    ones too; `max_cost` is in the currency of the endpoint's price. Where it is reached, what was answered is kept,
+    and an audit that `supersedes` this one with a larger budget goes on from there.
+    """
 
     model: str = Field(max_length=110, examples=["income@3.2.0"])
     dataset: str = Field(max_length=110, examples=["adult@1"])
     policies: list[str] = Field(min_length=1, max_length=10, examples=[["release-gate"]])
     supersedes: str | None = None
+    max_requests: int | None = Field(None, gt=0, le=10**15)
+    max_tokens: int | None = Field(None, gt=0, le=10**15)
+    max_cost: float | None = Field(None, gt=0, le=10**15)
     dry_run: bool = False
+
+
+class ForecastOut(Schema):
+    """What it takes at most, where nothing was answered before; null where it cannot be told.
+
+    Queries are rows that the model answers, requests what is sent to an endpoint.
+    """
+
+    queries: int
+    requests: int
+    input_tokens: int | None
+    output_tokens: int
+    cost: float | None
+    seconds: float | None
 
 
 class PlannedRunOut(Schema):
@@ -45,12 +69,17 @@ class PlannedRunOut(Schema):
     version: str
     params: dict[str, Any]
     refusal: str
+    takes: ForecastOut
+    smallest_detectable_effect: float | None
 
 
 class PlanOut(Schema):
-    """What an audit would do. The seed comes from the digests."""
+    """What an audit would do. The seed comes from the digests; `currency` is empty where no price is stated."""
 
     items: list[PlannedRunOut]
+    takes: ForecastOut
+    currency: str
+    warnings: list[str]
     seed: int
     digest: str
 
@@ -62,6 +91,17 @@ class ProgressOut(Schema):
     total_runs: int
     fraction: float
     eta_seconds: int | None
+
+
+class BudgetOut(Schema):
+    """What the audit may spend at endpoints, and what was spent or is set aside. null: no limit."""
+
+    max_requests: int | None
+    max_tokens: int | None
+    max_cost: float | None
+    drawn_requests: int
+    drawn_tokens: int
+    drawn_cost: float
 
 
 class RunOut(Schema):
@@ -79,6 +119,7 @@ class RunOut(Schema):
     progress_total: int
     progress_message: str
     device: str
+    spent: dict[str, Any] = Field(description="At endpoints: requests, tokens, cost, currency; else empty.")
     started_at: datetime | None
     finished_at: datetime | None
 
@@ -109,6 +150,7 @@ class AuditOut(Schema):
     digest: str
     ordinal: int
     supersedes: str | None
+    budget: BudgetOut
     requested_by: str
     created_at: datetime
     started_at: datetime | None
@@ -137,6 +179,33 @@ class AuditPage(Schema):
     next_cursor: str | None
 
 
+def _plan_out(plan: services.AuditPlan) -> PlanOut:
+    return PlanOut(
+        items=[
+            PlannedRunOut(
+                item=run.item,
+                evaluation=run.evaluation,
+                title=run.title,
+                version=run.version,
+                params=run.params,
+                refusal=run.refusal,
+                takes=_forecast_out(run.takes),
+                smallest_detectable_effect=run.takes.smallest_detectable_effect,
+            )
+            for run in plan.items
+        ],
+        takes=_forecast_out(plan.takes),
+        currency=plan.currency,
+        warnings=list(plan.warnings),
+        seed=plan.seed,
+        digest=plan.digest,
+    )
+
+
+def _forecast_out(takes: Forecast) -> ForecastOut:
+    return ForecastOut(**{name: getattr(takes, name) for name in ForecastOut.model_fields})
+
+
 def _run_out(run: EvaluationRun) -> RunOut:
     return RunOut(
         id=run.pk,
@@ -151,6 +220,7 @@ def _run_out(run: EvaluationRun) -> RunOut:
         progress_total=run.progress_total,
         progress_message=run.progress_message,
         device=run.device,
+        spent=run.spent,
         started_at=run.started_at,
         finished_at=run.finished_at,
     )
@@ -175,6 +245,7 @@ def _audit_out(audit: Audit) -> AuditOut:
         digest=audit.digest,
         ordinal=audit.ordinal,
         supersedes=audit.supersedes_id,
+        budget=BudgetOut(**{name: getattr(audit, name) for name in BudgetOut.model_fields}),
         requested_by=str(audit.requested_by),
         created_at=audit.created_at,
         started_at=audit.started_at,
@@ -216,28 +287,22 @@ def create(request: Caller, payload: NewAudit) -> HttpResponse:
     model_version = by_reference(request.auth, ModelVersion, payload.model)
     dataset_version = by_reference(request.auth, DatasetVersion, payload.dataset)
     policy_versions = [resolve(request.auth, name) for name in payload.policies]
+    budget = Budget(payload.max_requests, payload.max_tokens, payload.max_cost)
     if payload.dry_run:
         plan = services.plan(
-            model_version=model_version, dataset_version=dataset_version, policy_versions=policy_versions
+            model_version=model_version,
+            dataset_version=dataset_version,
+            policy_versions=policy_versions,
+            budget=budget,
         )
-        items = [
-            PlannedRunOut(
-                item=run.item,
-                evaluation=run.evaluation,
-                title=run.title,
-                version=run.version,
-                params=run.params,
-                refusal=run.refusal,
-            )
-            for run in plan.items
-        ]
-        return reply(PlanOut(items=items, seed=plan.seed, digest=plan.digest))
+        return reply(_plan_out(plan))
     audit = services.submit(
         principal=request.auth,
         model_version=model_version,
         dataset_version=dataset_version,
         policy_versions=policy_versions,
         supersedes=fetch(request.auth, Audit, pk=payload.supersedes) if payload.supersedes else None,
+        budget=budget,
     )
     return reply(_audit_out(audit), 202, f"audits/{audit.pk}", POLL_SECONDS)
 

@@ -1,0 +1,330 @@
+"""What an audit would take, told before it starts; and what may not start at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.utils import timezone
+
+from auditor.accounts.models import Team, User
+from auditor.audits import budgets, services
+from auditor.audits.budgets import Budget
+from auditor.audits.models import Audit, EvaluationRun
+from auditor.core.access import Principal
+from auditor.core.errors import DomainError
+from auditor.policies.models import PolicyVersion
+from auditor.policies.services import publish
+from auditor.registry.models import DatasetVersion, EndpointCredential, ModelVersion
+from evaluations.endpoints import EndpointSpec, Price, RestMapping
+from evaluations.forecasting import Known, forecast, total
+from evaluations.spec import Plan
+from tests.endpoints import put_endpoint
+
+pytestmark = pytest.mark.django_db
+HERE = "https://models.example.org"
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Any, settings: LazySettings) -> None:
+    settings.ARTIFACTS_DIR = tmp_path / "artifacts"
+
+
+def spec(**more: Any) -> EndpointSpec:
+    return EndpointSpec(protocol="rest", url=HERE + "/v1", rest=RestMapping(rows_per_request=32), **more)
+
+
+@pytest.fixture
+def served(team: Team, engineer: User) -> ModelVersion:
+    return put_endpoint(
+        team, engineer, spec(price=Price(per_request=0.01), requests_per_second=10), labels=("<=50K", ">50K")
+    )
+
+
+def with_egress(data: DatasetVersion, *egress: str) -> DatasetVersion:
+    """The same data, as another version that says who may see them."""
+    fields = {
+        f.name: getattr(data, f.name) for f in DatasetVersion._meta.fields if f.name not in ("id", "version")
+    }
+    return DatasetVersion.objects.create(**{**fields, "version": "shown", "egress": list(egress)})
+
+
+def plan_of(model: ModelVersion, data: DatasetVersion, policy: PolicyVersion, **more: Any) -> Any:
+    return services.plan(model_version=model, dataset_version=data, policy_versions=[policy], **more)
+
+
+# --- who may see the data ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "egress", [[], ["https://other.example"], [HERE + ":8443"], ["http://models.example.org"]]
+)
+def test_data_that_may_not_be_shown_to_the_service_are_refused_when_it_is_planned(
+    as_engineer: Principal,
+    served: ModelVersion,
+    adult: DatasetVersion,
+    release_gate: PolicyVersion,
+    egress: list[str],
+) -> None:
+    data = with_egress(adult, *egress)
+    for attempt in (
+        lambda: plan_of(served, data, release_gate),
+        lambda: services.submit(
+            principal=as_engineer, model_version=served, dataset_version=data, policy_versions=[release_gate]
+        ),
+    ):
+        with pytest.raises(DomainError) as refused:
+            attempt()
+        assert refused.value.code == "egress_forbidden"
+        assert f"--egress {HERE}" in refused.value.message
+    assert not Audit.objects.exists()
+
+
+@pytest.mark.parametrize("egress", [HERE, "same_network", "any"])
+def test_data_that_may_be_shown_are_planned(
+    served: ModelVersion, adult: DatasetVersion, release_gate: PolicyVersion, egress: str
+) -> None:
+    assert plan_of(served, with_egress(adult, egress), release_gate).items
+
+
+def test_a_model_whose_files_are_here_shows_the_data_to_nobody(
+    income: ModelVersion, adult: DatasetVersion, release_gate: PolicyVersion
+) -> None:
+    found = plan_of(income, adult, release_gate)
+    assert found.items
+    assert (found.takes.requests, found.takes.cost, found.currency, found.warnings) == (0, 0.0, "", ())
+
+
+# --- what it takes -------------------------------------------------------------------------------
+
+
+def test_a_plan_tells_queries_requests_price_time_and_what_can_be_detected(
+    served: ModelVersion, adult: DatasetVersion, release_gate: PolicyVersion
+) -> None:
+    """1,000 rows in requests of 32 at 10 a second and a cent each: 32 requests, 0.32, and at least 3.125 s a run."""
+    found = plan_of(served, with_egress(adult, "any"), release_gate)
+    for item in found.items:
+        assert not item.refusal
+        assert (item.takes.queries, item.takes.requests) == (1000, 32)
+        assert item.takes.cost == pytest.approx(0.32)
+        assert item.takes.seconds == pytest.approx(1000 / 320)
+        assert item.takes.smallest_detectable_effect == pytest.approx(0.0443, abs=1e-4)
+    runs = len(found.items)
+    assert (found.takes.queries, found.takes.requests) == (1000 * runs, 32 * runs)
+    assert found.takes.cost == pytest.approx(0.32 * runs)
+    assert found.currency == "USD"
+
+
+def test_earlier_runs_tell_how_fast_the_model_is(
+    as_engineer: Principal, income: ModelVersion, adult: DatasetVersion, release_gate: PolicyVersion
+) -> None:
+    assert plan_of(income, adult, release_gate).takes.seconds is None  # nothing is known, nothing is stated
+    services.submit(
+        principal=as_engineer, model_version=income, dataset_version=adult, policy_versions=[release_gate]
+    )
+    EvaluationRun.objects.update(
+        status="succeeded",
+        finished_at=timezone.now(),
+        cost={"queries": 500, "wall_seconds": 10.0, "tokens": 0},
+    )
+    for item in plan_of(income, adult, release_gate).items:
+        assert item.takes.seconds == pytest.approx(20)
+
+
+def test_tokens_are_told_from_earlier_runs_on_the_same_data_or_from_the_size_of_the_text() -> None:
+    price = Price(input_per_million=2, output_per_million=8, per_request=0.001)
+    found = forecast(
+        Plan(shards=(), expected_queries=100, expected_output_tokens=3000),
+        Known(tokens_per_query=50.5),
+        price,
+    )
+    assert (found.requests, found.input_tokens, found.output_tokens, found.tokens) == (100, 5050, 3000, 8050)
+    assert found.cost == pytest.approx(100 * 0.001 + 5050 * 2e-6 + 3000 * 8e-6)
+
+
+def test_what_is_not_known_is_not_stated() -> None:
+    planned = Plan(shards=(), expected_queries=100)
+    unknown = forecast(planned, Known(), Price(input_per_million=2))
+    assert (unknown.input_tokens, unknown.cost, unknown.seconds, unknown.tokens) == (None, None, None, None)
+    assert forecast(planned, Known(), Price()).cost is None  # no price is stated: not "free"
+    assert forecast(planned, Known(), Price(per_request=1)).cost == 100
+    known = forecast(planned, Known(tokens_per_query=1, queries_per_second=10), Price(input_per_million=2))
+    both = total([known, unknown])
+    assert (both.queries, both.requests, both.input_tokens, both.seconds, both.cost) == (
+        200,
+        200,
+        None,
+        None,
+        None,
+    )
+
+
+# --- budgets -------------------------------------------------------------------------------------
+
+
+def test_a_budget_that_is_too_small_is_said_beforehand(
+    served: ModelVersion, adult: DatasetVersion, release_gate: PolicyVersion
+) -> None:
+    data = with_egress(adult, "any")
+    assert not [
+        w
+        for w in plan_of(served, data, release_gate, budget=Budget(max_requests=1000)).warnings
+        if "budget" in w
+    ]
+    (warning,) = [
+        w
+        for w in plan_of(served, data, release_gate, budget=Budget(max_requests=40)).warnings
+        if "budget" in w
+    ]
+    assert "the budget is 40" in warning
+    assert "supersedes" in warning
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [Budget(max_requests=0), Budget(max_tokens=-1), Budget(max_cost=float("nan")), Budget(max_cost=1e16)],
+)
+def test_what_is_no_budget_is_refused(
+    as_engineer: Principal,
+    income: ModelVersion,
+    adult: DatasetVersion,
+    release_gate: PolicyVersion,
+    budget: Budget,
+) -> None:
+    with pytest.raises(DomainError) as refused:
+        services.submit(
+            principal=as_engineer,
+            model_version=income,
+            dataset_version=adult,
+            policy_versions=[release_gate],
+            budget=budget,
+        )
+    assert refused.value.code == "invalid_input"
+
+
+def test_a_budget_is_drawn_all_or_nothing_and_what_is_left_comes_back(
+    as_engineer: Principal, income: ModelVersion, adult: DatasetVersion, release_gate: PolicyVersion
+) -> None:
+    audit = services.submit(
+        principal=as_engineer,
+        model_version=income,
+        dataset_version=adult,
+        policy_versions=[release_gate],
+        budget=Budget(max_requests=10, max_cost=1.0),
+    )
+    assert budgets.is_limited(audit)
+    assert budgets.draw(audit.pk, 6, 10**9, 0.5)  # tokens have no limit
+    assert not budgets.draw(audit.pk, 5, 0, 0.1)
+    assert not budgets.draw(audit.pk, 1, 0, 0.6)
+    assert budgets.draw(audit.pk, 4, 0, 0.5)
+    budgets.give_back(audit.pk, 3, 0, 0.25)
+    assert budgets.draw(audit.pk, 3, 0, 0.25)
+    assert not budgets.draw(audit.pk, 1, 0, 0.0)
+    budgets.give_back(audit.pk, -2, 0, -0.5)  # overspent
+    audit.refresh_from_db()
+    assert (audit.drawn_requests, audit.drawn_cost) == (12, 1.5)
+
+
+def test_a_credential_that_is_missing_or_for_another_address_is_said(
+    served: ModelVersion, adult: DatasetVersion, release_gate: PolicyVersion, engineer: User
+) -> None:
+    data = with_egress(adult, "any")
+    assert "without one" in " ".join(plan_of(served, data, release_gate).warnings)
+    row = EndpointCredential.objects.create(
+        model=served.model,
+        origin="https://elsewhere.example",
+        header="Authorization",
+        sealed="",
+        set_by=engineer,
+        set_at=timezone.now(),
+    )
+    assert "elsewhere" in " ".join(plan_of(served, data, release_gate).warnings)
+    row.origin = HERE
+    row.save()
+    assert plan_of(served, data, release_gate).warnings == ()
+
+
+# --- comparisons with the parent -----------------------------------------------------------------
+
+
+COMPARING = """
+schema: policy/1
+name: no-worse
+title: No worse than before
+valid_days: 30
+suite:
+  - {item: change, evaluation: quality.version_change}
+controls:
+  - id: QUAL-12
+    title: Change of accuracy
+    area: quality
+    item: change
+    metric: accuracy_change
+    comparison: ">="
+    limit: -0.01
+    rationale: A test's own.
+"""
+
+
+@pytest.fixture
+def comparing(db: None) -> PolicyVersion:
+    return publish(principal=None, source=COMPARING)
+
+
+def child_of(parent: ModelVersion | None, model: ModelVersion) -> ModelVersion:
+    return ModelVersion.objects.create(
+        model=model.model,
+        version="2",
+        digest="sha256:" + "d" * 64,
+        format=model.format,
+        files=model.files,
+        size=model.size,
+        parent=parent,
+        submitted_by=model.submitted_by,
+    )
+
+
+def test_a_comparison_without_a_parent_is_refused_and_with_one_both_are_asked(
+    income: ModelVersion, adult: DatasetVersion, comparing: PolicyVersion
+) -> None:
+    (alone,) = plan_of(income, adult, comparing).items
+    assert "--parent" in alone.refusal
+    assert alone.takes.queries == 0
+    found = plan_of(child_of(income, income), adult, comparing)
+    (compared,) = found.items
+    assert not compared.refusal
+    assert compared.takes.queries == 2000
+    assert compared.takes.smallest_detectable_effect == pytest.approx(0.0443, abs=1e-4)
+
+
+def test_the_parent_is_pinned_where_it_is_compared_with(
+    income: ModelVersion, adult: DatasetVersion, comparing: PolicyVersion, release_gate: PolicyVersion
+) -> None:
+    other = ModelVersion.objects.create(
+        model=income.model,
+        version="0.9",
+        digest="sha256:" + "e" * 64,
+        format="skops",
+        files=[],
+        size=1,
+        submitted_by=income.submitted_by,
+    )
+    first = child_of(income, income)
+    plans = [plan_of(first, adult, policy) for policy in (comparing, release_gate)]
+    first.parent = other  # as if it had been registered so
+    again = [plan_of(first, adult, policy) for policy in (comparing, release_gate)]
+    assert plans[0].digest != again[0].digest
+    assert plans[1].digest == again[1].digest  # nothing is compared there
+
+
+def test_the_parents_service_must_be_allowed_to_see_the_data_too(
+    income: ModelVersion, adult: DatasetVersion, served: ModelVersion, comparing: PolicyVersion
+) -> None:
+    child = child_of(served, income)
+    (refused,) = plan_of(child, adult, comparing).items
+    assert f"--egress {HERE}" in refused.refusal
+    (allowed,) = plan_of(child, with_egress(adult, HERE), comparing).items
+    assert not allowed.refusal
+    assert allowed.takes.requests == 32  # the parent's alone
+    assert allowed.takes.cost == pytest.approx(0.32)
