@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from evaluations import records
 from evaluations.records import all_rows, not_estimable
-from evaluations.spec import Coverage, EvaluationError, ShardState
+from evaluations.spec import Access, Coverage, EvaluationError, ShardState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +26,7 @@ __all__ = ["LABELS", "Scored", "all_rows", "collect", "not_estimable", "score_sh
 
 PROBS = pa.schema({"probs": pa.list_(pa.float64())})
 LABELS = b"labels"  # key of the schema metadata: class names in output order, as JSON
+GRADED = b"graded"  # the same: "no" where the model names a class and states no probabilities
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Scored:
     truth: NDArray[np.int64]  # class indices
     probs: NDArray[np.float64]  # (n, K); NaN where errors
     errors: NDArray[np.bool_]
+    graded: bool = True  # False: the model names a class alone, and each row is one-hot for it
 
     @property
     def n(self) -> int:
@@ -90,7 +92,8 @@ def score_shard(model: Classifier, data: Dataset, ctx: Context, rows: NDArray[np
     data.class_indices(model.labels)  # refuse a label mismatch before the work, not after it
     scores = ctx.predictions(model, data, rows)
     table = records.table_of(data, rows, {"probs": probs_column(scores.probs, scores.errors)})
-    return ShardState(with_labels(table, model.labels), {"errors": int(scores.errors.sum())})
+    graded = Access.PROBS in model.access
+    return ShardState(with_labels(table, model.labels, graded), {"errors": int(scores.errors.sum())})
 
 
 def outcomes(model: Classifier, data: Dataset, ctx: Context, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -100,9 +103,10 @@ def outcomes(model: Classifier, data: Dataset, ctx: Context, rows: NDArray[np.in
     return Scored(model.labels, rows, truth[rows], scores.probs, scores.errors).outcomes_of(rows)
 
 
-def with_labels(table: pa.Table, labels: Sequence[str]) -> pa.Table:
-    """The table with the class names, in output order, in its metadata."""
-    return table.replace_schema_metadata({LABELS: json.dumps(list(labels)).encode()})
+def with_labels(table: pa.Table, labels: Sequence[str], graded: bool = True) -> pa.Table:
+    """The table with the class names, in output order, and whether it holds probabilities in its metadata."""
+    more = {} if graded else {GRADED: b"no"}
+    return table.replace_schema_metadata({LABELS: json.dumps(list(labels)).encode(), **more})
 
 
 def probs_column(probs: NDArray[np.float64], errors: NDArray[np.bool_]) -> pa.Array:
@@ -122,7 +126,8 @@ def collect(
     labels = labels_of(states, ctx)
     order = records.rows_by_id(data, every)
     probs, errors = read_probs(table.column("probs"), len(labels))
-    return Scored(labels, order, data.class_indices(labels)[order], probs, errors)
+    graded = all(GRADED not in (s.records.schema.metadata or {}) for s in states)
+    return Scored(labels, order, data.class_indices(labels)[order], probs, errors, graded)
 
 
 def labels_of(states: Sequence[ShardState], ctx: Context) -> tuple[str, ...]:

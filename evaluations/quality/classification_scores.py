@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     OfCells = Callable[[NDArray[Any]], NDArray[np.float64]]
 
 EPSILON = float(np.finfo(np.float64).eps)
+OF_PROBABILITIES = ("auroc", "average_precision", "log_loss")
+UNGRADED = "The model names a class and states no probabilities."
 NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "auroc", "average_precision", "log_loss")
 
 
@@ -33,11 +35,16 @@ def measure(
     reason = too_many_errors(scored, max_error_rate)
     if reason:
         return [not_estimable(name, scored.n, reason) for name in NAMES]
-    return [
+    of_labels = [
         _accuracy(scored, clusters),
         _balanced_accuracy(scored, clusters),
         _of_cells("macro_f1", macro_f1, scored, clusters, ctx),
         _of_cells("mcc", mcc, scored, clusters, ctx),
+    ]
+    if not scored.graded:
+        return [*of_labels, *(not_estimable(name, scored.n, UNGRADED) for name in OF_PROBABILITIES)]
+    return [
+        *of_labels,
         *(m if clusters is None else m.model_copy(update={"interval": None}) for m in _ranking(scored)),
         _log_loss(scored, clusters),
     ]
