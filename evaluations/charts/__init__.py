@@ -5,12 +5,16 @@ from evaluations.charts.changes import changes
 from evaluations.charts.confusion import confusion
 from evaluations.charts.curves import reliability, success_by_queries
 from evaluations.charts.distributions import distributions
+from evaluations.charts.errors import error_by_tenth
+from evaluations.charts.places import by_place
 from evaluations.charts.selective import risk_coverage
 
 __all__ = [
+    "by_place",
     "changes",
     "confusion",
     "distributions",
+    "error_by_tenth",
     "group_bars",
     "reliability",
     "risk_coverage",

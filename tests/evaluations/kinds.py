@@ -6,13 +6,17 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from evaluations.spec import Modality, ModelFormat, ModelRef, Role
+from evaluations.models.protocol import Predictions, Usage
+from evaluations.spec import Access, Modality, ModelFormat, ModelRef, Role
 from tests.evaluations import make
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 TAGGING_ROLES = {"id": Role.ID, "words": Role.INPUT, "tags": Role.TARGET}
@@ -177,3 +181,107 @@ def reference(
     folder: Path, modality: Modality, format: ModelFormat = ModelFormat.SAFETENSORS, **more: Any
 ) -> ModelRef:
     return ModelRef(path=str(folder), digest=folder.name, modality=modality, format=format, **more)
+
+
+# --- stand-ins that answer from a function ------------------------------------------------------------
+
+
+class Numbers:
+    """A regressor that answers each row with what `answer` computes from the frame: (n,), or (n, 3) with bounds."""
+
+    modality: ClassVar[Modality] = Modality.TABULAR_REGRESSION
+    adapter: ClassVar[str] = "stand_in/1"
+    access: ClassVar[Access] = Access.LABEL
+    columns: tuple[str, ...] | None = ("x", "z")
+    device = "cpu"
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.usage = Usage()
+
+    def predict(self, rows: pd.DataFrame) -> Predictions:
+        from evaluations.models.tabular import predict_rows
+
+        self.usage.queries += len(rows)
+        return predict_rows(self.answer, rows)
+
+
+class Tags:
+    """A tagger that answers each sentence with what `answer` gives: tags by name, or None."""
+
+    modality: ClassVar[Modality] = Modality.TOKEN_CLASSIFIER
+    adapter: ClassVar[str] = "stand_in/1"
+    access: ClassVar[Access] = Access.LABEL
+    device = "cpu"
+
+    def __init__(self, answer: Any, labels: Sequence[str] = TAGS) -> None:
+        self.answer = answer
+        self.labels = tuple(labels)
+        self.usage = Usage()
+
+    def tag(self, sentences: Sequence[Sequence[str]]) -> list[list[int] | None]:
+        self.usage.queries += len(sentences)
+        found = [self.answer(tuple(sentence)) for sentence in sentences]
+        return [None if tags is None else [self.labels.index(tag) for tag in tags] for tags in found]
+
+
+class Liking:
+    """A recommender whose score of an item for a user is `score(user, item)`."""
+
+    modality: ClassVar[Modality] = Modality.RECOMMENDER
+    adapter: ClassVar[str] = "stand_in/1"
+    access: ClassVar[Access] = Access.LABEL
+    device = "cpu"
+
+    def __init__(self, score: Any, items: Sequence[str]) -> None:
+        self.score = score
+        self.items = tuple(items)
+        self.usage = Usage()
+
+    def scores(self, users: Sequence[str]) -> NDArray[np.float64]:
+        self.usage.queries += len(users)
+        return np.array([[self.score(user, item) for item in self.items] for user in users], dtype=float)
+
+
+REGRESSION_ROLES = {"id": Role.ID, "x": Role.INPUT, "z": Role.INPUT, "sex": Role.SENSITIVE, "y": Role.TARGET}
+RANKING_ROLES = {
+    "id": Role.ID,
+    "user": Role.USER,
+    "item": Role.ITEM,
+    "sex": Role.SENSITIVE,
+    "relevance": Role.TARGET,
+}
+
+
+def quantities(n: int, seed: int = 0) -> pd.DataFrame:
+    """n rows of `make.frame` with a number y that depends on x and on the group."""
+    table = make.frame(n, seed).drop(columns="label")
+    noise = np.random.default_rng(seed + 1).normal(size=n)
+    return table.assign(y=3 * table.x + (table.sex == "Male") + noise)
+
+
+def wishes(n: int, seed: int = 0, items: int = 12) -> pd.DataFrame:
+    """n rows: a person, an item, the kind of item, how much it is wanted (0 to 3); six rows a person."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        if i % 6 == 0:
+            shown = rng.permutation(items)
+        item = int(shown[i % 6])
+        rows.append(
+            {
+                "id": f"w{i:04d}",
+                "user": f"u{i // 6:03d}",
+                "item": f"i{item:02d}",
+                "sex": "Female" if item % 3 else "Male",
+                "relevance": int(rng.integers(0, 4)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+CATALOGUE = tuple(f"i{i:02d}" for i in range(12))
+
+
+def stand_in_ref(modality: Modality) -> ModelRef:
+    return make.STAND_IN.model_copy(update={"modality": modality})
