@@ -158,7 +158,7 @@ def _picture(control: Mapping[str, Any]) -> dict[str, str]:
     around = sentences.interval(control["ci_low"], control["ci_high"], control["unit"], places)
     alt = (
         f"Value {sentences.number(control['value'], control['unit'], places)}, interval {around or 'none'}, "
-        f"limit {sentences.limit_text(control['comparison'], control['limit'])}: "
+        f"limit {sentences.limit_text(control['comparison'], control['limit'], control['unit'])}: "
         f"{sentences.OUTCOMES[control['outcome']]}."
     )
     svg = charts.interval_svg(
@@ -186,7 +186,7 @@ def _control(card: dict[str, Any], control: dict[str, Any]) -> dict[str, Any]:
         "word": sentences.OUTCOMES[control["outcome"]],
         "value": sentences.number(control["value"], control["unit"], places),
         "interval": sentences.interval(control["ci_low"], control["ci_high"], control["unit"], places),
-        "limit": sentences.limit_text(control["comparison"], control["limit"]),
+        "limit": sentences.limit_text(control["comparison"], control["limit"], control.get("unit") or ""),
         "n": f"{control['n']:,}" if measured else "–",
         "plain": control["plain"] if measured else "",
         "reason": control["reason"],

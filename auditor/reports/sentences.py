@@ -19,6 +19,8 @@ OUTCOMES = {
     "not_applicable": "Does not apply",
 }
 _COUNTING = {"count"}
+_PHYSICAL = {"seconds": "s", "bytes": "B", "joules": "J", "grams": "g", "per_second": "/s"}
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 _SMALL = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _ENDED = {
     "run_errored": "its run ended with an error",
@@ -42,14 +44,29 @@ def number(value: float | None, unit: str = "", decimals: int = 3) -> str:
         return "–"
     if unit in _COUNTING and float(value).is_integer():
         return f"{value:,.0f}"
+    if unit in _PHYSICAL:
+        return _physical(value, unit, decimals)
     if value and abs(value) < 10**-decimals:
         return f"{value:.2g}"
     return f"{value:,.{decimals}f}"
 
 
-def limit_text(comparison: str, limit: float) -> str:
-    """`≥ 0.8`: a limit is printed as the policy writes it."""
-    return f"{'≥' if comparison == '>=' else '≤'} {limit:g}"
+def _physical(value: float, unit: str, digits: int) -> str:
+    """`0.0123 s`, `85.3 MiB`: significant digits and the unit."""
+    symbol = _PHYSICAL[unit]
+    if unit == "bytes":
+        step = 0
+        while abs(value) >= 1024 and step < len(_BINARY) - 1:
+            value, step = value / 1024, step + 1
+        symbol = _BINARY[step]
+    written = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+    return f"{written}\u00a0{symbol}"
+
+
+def limit_text(comparison: str, limit: float, unit: str = "") -> str:
+    """`≥ 0.8`: a limit is printed as the policy writes it, a physical one with its unit."""
+    written = number(limit, unit) if unit in _PHYSICAL else f"{limit:g}"
+    return f"{'≥' if comparison == '>=' else '≤'} {written}"
 
 
 def decimals_for(limit: float | None, values: Iterable[float | None]) -> int:
@@ -102,7 +119,8 @@ def decision(control: Mapping[str, Any]) -> str:
     code, comparison = control["reason_code"], control["comparison"]
     places = decimals_for(control["limit"], [control["value"], control["ci_low"], control["ci_high"]])
     unit = control["unit"]
-    limit = f"{'at least' if comparison == '>=' else 'at most'} {control['limit']:g}"
+    least = "at least" if comparison == ">=" else "at most"
+    limit = f"{least} {limit_text(comparison, control['limit'], unit).partition(' ')[2]}"
     around = interval(control["ci_low"], control["ci_high"], unit, places)
     level = f"{control.get('interval_level') or 0.95:.0%}"
     if code == "interval_keeps_limit":

@@ -71,7 +71,7 @@ def _quantile(share: int) -> MetricSpec:
         formula=f"smallest time that at least {share} % of the requests do not exceed, from arrival to answer, Poisson "
         "arrivals; wider of the order-statistic interval and the bootstrap of blocks of 20 requests",
         reference=f"{DAVID}; {SCHROEDER}",
-        plain=f"{share} of 100 answers came within {{value}} seconds of the request.",
+        plain=f"{share} of 100 answers came within {{value}} of the request.",
     )
 
 
@@ -94,7 +94,7 @@ class Latency:
             direction=Direction.HIGHER,
             formula="requests / time, one after the other without a pause; t interval over blocks of requests",
             reference=SCHROEDER,
-            plain="Back to back the model answers {value} requests a second.",
+            plain="Back to back the model answers this many requests a second: {value}.",
         ),
         MetricSpec(
             name="time_to_first_token",
@@ -103,7 +103,7 @@ class Latency:
             direction=Direction.LOWER,
             formula="median time of a request for one token alone; order-statistic interval",
             reference=DAVID,
-            plain="Half of the texts begin within {value} seconds.",
+            plain="Half of the texts begin within {value}.",
         ),
         MetricSpec(
             name="time_per_token",
@@ -113,7 +113,7 @@ class Latency:
             formula="median over requests of (time − time of the same request for one token) / (tokens − 1); "
             "order-statistic interval",
             reference=DAVID,
-            plain="After the first token each further one takes {value} seconds.",
+            plain="After the first token each further one takes {value}.",
         ),
         MetricSpec(
             name="unanswered_rate",

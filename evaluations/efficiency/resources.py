@@ -78,7 +78,7 @@ class Resources:
             direction=Direction.LOWER,
             formula="sum of the sizes of the model's files; counted, so without an interval",
             reference="—",
-            plain="The model's files take {value} bytes.",
+            plain="The model's files take {value}.",
         ),
         MetricSpec(
             name="peak_memory",
@@ -87,7 +87,7 @@ class Resources:
             direction=Direction.LOWER,
             formula="largest resident set of the process that held the model (VmHWM), libraries included",
             reference="proc_pid_status(5)",
-            plain="The process with the model held up to {value} bytes of memory.",
+            plain="The process with the model held up to {value} of memory.",
         ),
         MetricSpec(
             name="peak_gpu_memory",
@@ -96,7 +96,7 @@ class Resources:
             direction=Direction.LOWER,
             formula="largest memory that torch had allocated on the accelerator",
             reference="torch.cuda.max_memory_allocated",
-            plain="On the accelerator the model held up to {value} bytes.",
+            plain="On the accelerator the model held up to {value}.",
         ),
         MetricSpec(
             name="cpu_seconds",
@@ -105,7 +105,7 @@ class Resources:
             direction=Direction.LOWER,
             formula="processor time of all threads / answers; t interval over ten blocks",
             reference="getrusage(2)",
-            plain="An answer takes {value} seconds of processor time.",
+            plain="An answer takes {value} of processor time.",
         ),
         MetricSpec(
             name="energy",
@@ -115,7 +115,7 @@ class Resources:
             formula="energy / answers; counted by RAPL or NVML: t interval over ten blocks; else processor time × "
             "rated power / cores, an estimate without an interval",
             reference="Khan et al. 2018, ACM TOMPECS 3:9 (RAPL); NVML: nvmlDeviceGetTotalEnergyConsumption",
-            plain="An answer takes {value} joules.",
+            plain="An answer takes {value}.",
         ),
         MetricSpec(
             name="carbon",
@@ -124,7 +124,7 @@ class Resources:
             direction=Direction.LOWER,
             formula="energy per answer × 1,000 / 3.6e6 × grams of CO2 equivalent per kilowatt-hour",
             reference="Lacoste et al. 2019, arXiv 1910.09700",
-            plain="A thousand answers cause {value} grams of CO2 equivalent.",
+            plain="A thousand answers cause {value} of CO2 equivalent.",
         ),
     )
 

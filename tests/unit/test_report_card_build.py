@@ -128,6 +128,23 @@ def test_numbers_are_short_and_never_hide_a_small_value(value: float | None, uni
     assert sentences.number(value, unit) == said
 
 
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (0.0123456, "seconds", "0.0123\u00a0s"),
+        (89_128_960, "bytes", "85\u00a0MiB"),
+        (512, "bytes", "512\u00a0B"),
+        (1234.5, "joules", "1,234\u00a0J"),
+        (0.725, "joules", "0.725\u00a0J"),
+        (0, "grams", "0\u00a0g"),
+        (81.4, "per_second", "81.4\u00a0/s"),
+    ],
+)
+def test_physical_amounts_carry_their_unit(value: float, unit: str, said: str) -> None:
+    assert sentences.number(value, unit) == said
+    assert sentences.limit_text("<=", value, unit) == f"≤ {said}"
+
+
 def test_a_value_next_to_its_limit_is_printed_with_enough_digits_to_see_the_side() -> None:
     places = sentences.decimals_for(0.8, [0.79996, 0.7, 0.9])
     assert sentences.number(0.79996, "", places) == "0.79996"
