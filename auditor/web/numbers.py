@@ -49,11 +49,8 @@ def interval_of(measured: Mapping[str, Any]) -> str:
 
 def limit_of(control: Mapping[str, Any]) -> str:
     """`≥ 0.8`, kept on one line."""
-    return (
-        sentences.limit_text(control["comparison"], control["limit"], control.get("unit") or "")
-        .replace(" ", "\u00a0")
-        .replace("-", "−")
-    )
+    text = sentences.limit_text(control["comparison"], control["limit"], control.get("unit") or "")
+    return text.replace(" ", "\u00a0").replace("-", "−")
 
 
 def moment(value: datetime | str | None) -> datetime | None:
