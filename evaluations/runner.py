@@ -59,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     merge.add_argument("--judge-shards", type=Path, help="what the judge said of the shards")
     merge.add_argument("--out", type=Path, required=True)
     commands.add_parser("list", help="name every evaluation")
+    commands.add_parser("reference", help="print the catalogue as Markdown")
     show = commands.add_parser("show", help="print one evaluation's metrics and parameters as JSON")
     show.add_argument("name")
     args = parser.parse_args(argv)
@@ -67,6 +68,11 @@ def main(argv: list[str] | None = None) -> int:
             return _guarded(args.out, lambda: run_request(_request(args.request), args.out, args.judging))
         if args.command == "merge":
             return _guarded(args.out, lambda: _merge(args))
+        if args.command == "reference":
+            from evaluations.reference import page
+
+            print(page(), end="")
+            return OK
         print(_listing() if args.command == "list" else _description(args.name))
     except EvaluationError as error:
         print(error.message, file=sys.stderr)
