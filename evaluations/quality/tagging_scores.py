@@ -62,9 +62,9 @@ def measure(tagged: Tagged, max_error_rate: float) -> list[Metric]:
             *(not_estimable(name, n, reason) for name in (*ENTITY_NAMES, "token_accuracy")),
             *(not_estimable("type_f1", n, reason, f"type={kind}") for kind in kinds),
         ]
-    counts = _counts(tagged, kinds)
     metrics = []
     if scheme:
+        counts = _counts(tagged, kinds)
         whole = counts.sum(axis=2)
         for name, parts in (
             ("entity_f1", (1, 1)),

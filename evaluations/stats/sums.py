@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special
 
 from evaluations.spec import Interval
-from evaluations.stats.constants import LEVEL
+from evaluations.stats.constants import DRAWS, LEVEL
 from evaluations.stats.proportions import wilson
 from evaluations.stats.resampling import bca, cluster_bootstrap
 
@@ -23,7 +23,11 @@ RESAMPLED_UP_TO = 1_000  # units; beyond, the jackknife's normal law is as good 
 
 
 def intervals_of_sums(
-    sums: NDArray[np.float64], statistic: OfSums, rng: np.random.Generator, level: float = LEVEL
+    sums: NDArray[np.float64],
+    statistic: OfSums,
+    rng: np.random.Generator,
+    draws: int = DRAWS,
+    level: float = LEVEL,
 ) -> list[Interval | None]:
     """One interval per statistic of the (C, k) sums that each row or cluster adds.
 
@@ -37,14 +41,14 @@ def intervals_of_sums(
         return [None] * len(value)
     left_out = statistic(total - sums)
     resampled = count <= RESAMPLED_UP_TO
-    draws = cluster_bootstrap(sums, statistic, rng) if resampled else None
+    drawn = cluster_bootstrap(sums, statistic, rng, draws) if resampled else None
     found: list[Interval | None] = []
     for m, point in enumerate(value.tolist()):
         spread = left_out[:, m] - left_out[:, m].mean()
         if not math.isfinite(point) or not np.isfinite(spread).all() or np.abs(spread).max() < 1e-15:
             found.append(None)
-        elif draws is not None:
-            low, high = bca(point, draws[:, m], left_out[:, m], level)
+        elif drawn is not None:
+            low, high = bca(point, drawn[:, m], left_out[:, m], level)
             found.append(Interval(low=min(low, point), high=max(high, point), method="bca", level=level))
         else:
             half = float(special.stdtrit(count - 1, (1 + level) / 2)) * math.sqrt(
