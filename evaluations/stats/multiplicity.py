@@ -63,7 +63,7 @@ def max_t(
     """Single-step max-T over (G,) estimates and their joint (B, G) bootstrap draws.
 
     t_b = max_g |draw_bg − estimate_g| / se_g with se the standard deviation of the draws; every interval is
-    estimate ± c·se with c the `level` quantile of t (Westfall & Young 1993, §2.5; Romano & Wolf 2005). The worst
+    estimate ± c·se with c the `level` quantile of t (Westfall & Young 1993; Romano & Wolf 2005). The worst
     of many groups is thus not taken at its luckiest. Raises ValueError where a group's draws never vary, as those of
     a perfect score: soften its cells before drawing.
     """

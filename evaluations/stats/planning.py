@@ -19,7 +19,7 @@ def n_for_effect(variance: float, effect: float, power: float = 0.8, level: floa
 
     `variance` is that of one row: p(1 − p) for a proportion, that of the differences where two versions
     are compared on the same rows, either one times the design effect where rows come in clusters
-    (Miller 2024, arXiv 2411.00640, §5).
+    (Miller 2024, arXiv 2411.00640).
     """
     return max(1, math.ceil(_reach(power, level) ** 2 * variance / effect**2 - 1e-9))
 
@@ -67,7 +67,7 @@ def n_without_events(rate: float, level: float = LEVEL) -> int:
 def repeat_components(scores: NDArray[np.float64]) -> tuple[float, float]:
     """(Var_x, E[σ²]) of (n, K) scores, K ≥ 2 repeats of each of n ≥ 2 questions: between questions and within them.
 
-    Unbiased one-way analysis of variance (Searle, Casella & McCulloch 1992, §3.6); Var_x is at least 0.
+    Unbiased one-way analysis of variance (Searle, Casella & McCulloch 1992); Var_x is at least 0.
     """
     within = float(scores.var(axis=1, ddof=1).mean())
     between = float(scores.mean(axis=1).var(ddof=1)) - within / scores.shape[1]
@@ -75,7 +75,7 @@ def repeat_components(scores: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def repeated_mean_variance(between: float, within: float, n: int, repeats: int) -> float:
-    """Variance of the mean over n questions with K repeats each: (Var_x + E[σ²]/K)/n (Miller 2024, §3.1).
+    """Variance of the mean over n questions with K repeats each: (Var_x + E[σ²]/K)/n (Miller 2024).
 
     For planning alone: the variance of the question means divided by n holds both parts already.
     """

@@ -50,8 +50,8 @@ def betting_sequence(
 ) -> Interval:
     """Confidence sequence of the mean of values within `bounds`, (n,) in the order in which they came, n ≥ 1.
 
-    Hedged capital with predictable plug-in bets, truncated at ½ (Waudby-Smith & Ramdas 2024, JRSS B 86:1, eqs.
-    24–26 and theorem 3): the means against which neither the bet on more nor the bet on less has earned 2/α.
+    Hedged capital with predictable plug-in bets, truncated at ½ (Waudby-Smith & Ramdas 2024, JRSS B
+    86:1): the means against which neither the bet on more nor the bet on less has earned 2/α.
     No running intersection; widened where needed to hold the mean of the values.
     """
     floor, ceiling = bounds

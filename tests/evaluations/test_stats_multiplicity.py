@@ -19,7 +19,7 @@ def test_adjusted_p_values_equal_statsmodels(seed: int) -> None:
 
 
 def test_benjamini_and_hochbergs_own_example_rejects_four() -> None:
-    # Benjamini & Hochberg 1995, §3.2: 15 comparisons of thrombolysis trials; Bonferroni-type rejects 3, theirs 4.
+    # Benjamini & Hochberg 1995: 15 comparisons of thrombolysis trials; Bonferroni-type rejects 3, theirs 4.
     p = np.array(
         [.0001, .0004, .0019, .0095, .0201, .0278, .0298, .0344, .0459, .3240, .4262, .5719, .6528, .7590, 1.0]
     )  # fmt: skip

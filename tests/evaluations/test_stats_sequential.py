@@ -57,7 +57,7 @@ def test_the_interval_ends_where_the_evidence_reaches_20() -> None:
 
 
 def betting_by_grid(x: np.ndarray, grid: np.ndarray) -> tuple[float, float]:
-    """Waudby-Smith & Ramdas 2024, eqs. 24–26, row by row and mean by mean."""
+    """The hedged capital of Waudby-Smith & Ramdas 2024, row by row and mean by mean."""
     up, down = np.zeros(len(grid)), np.zeros(len(grid))
     total, squares = 0.0, 0.0
     for t, value in enumerate(x, start=1):
@@ -72,7 +72,7 @@ def betting_by_grid(x: np.ndarray, grid: np.ndarray) -> tuple[float, float]:
 
 
 def empirical_bernstein(x: np.ndarray) -> tuple[float, float]:
-    """The closed form of the same paper, theorem 2: wider, and derived another way."""
+    """The closed form of the same paper: wider, and derived another way."""
     t = np.arange(1, len(x) + 1)
     means = (0.5 + np.cumsum(x)) / (t + 1)
     variances = np.append(0.25, (0.25 + np.cumsum((x - means) ** 2)) / (t + 1))[:-1]
