@@ -49,7 +49,8 @@ class Classification:
     question: ClassVar[str] = "How often is the model right, and is it right for every class?"
     Params: ClassVar[type[Params]] = ClassificationParams
     requires: ClassVar[Requirements] = Requirements(
-        modalities=(Modality.TEXT_CLASSIFIER, Modality.TABULAR), access=Access.LABEL.value
+        modalities=(Modality.TEXT_CLASSIFIER, Modality.IMAGE_CLASSIFIER, Modality.TABULAR),
+        access=Access.LABEL.value,
     )
     tags: ClassVar[tuple[str, ...]] = ("accuracy",)
     metrics: ClassVar[tuple[MetricSpec, ...]] = (

@@ -241,6 +241,30 @@ def test_pruned_and_int8_variants_load_name_their_parent_and_are_scored(tmp_path
     assert len(set(seen.values())) == 3
 
 
+@pytest.mark.parametrize("quantised", [False, True], ids=["safetensors", "int8"])
+def test_image_classifiers_are_measured_as_any_classifier(quantised: bool, tmp_path: Path) -> None:
+    from sklearn.metrics import accuracy_score, log_loss
+
+    from evaluations import catalogue
+
+    ref = kinds.tiny_image_network(tmp_path / "model")
+    if quantised:
+        ref = kinds.to_onnx(tmp_path / "model", tmp_path / "int8", quantised=True)
+    table, model = kinds.pictures(12), load(ref)
+    data = make.data_ref(table, tmp_path, kinds.IMAGE_ROLES)
+    found = {}
+    for name in ("quality.classification", "quality.calibration"):
+        asked = make.request(name, data, ref)
+        found |= make.values(make.evaluate(catalogue.get(name), model, asked, tmp_path / name))
+    probs = model.predict_proba(list(table.image)).probs
+    answers = np.array(model.labels)[probs.argmax(axis=1)]
+    assert found["accuracy", "all"] == pytest.approx(accuracy_score(table.label, answers))
+    assert found["log_loss", "all"] == pytest.approx(log_loss(table.label, probs, labels=["no", "yes"]))
+    assert found["brier", "all"] == pytest.approx(
+        ((probs - (table.label.to_numpy()[:, None] == np.array(model.labels))) ** 2).sum(axis=1).mean()
+    )
+
+
 # --- recommenders ------------------------------------------------------------------------------------
 
 
