@@ -28,11 +28,14 @@ from evaluations.spec import (
     Progress,
     Role,
     RunRequest,
+    Shard,
+    ShardState,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evaluations.context import Context
     from evaluations.data.dataset import Dataset
     from evaluations.engine.score_store import ScoreStore
     from evaluations.models.protocol import Model
@@ -135,22 +138,33 @@ def _run(
     context = Context(request, out, on_progress=report, total=total, store=store)
     spent = Meter()
     spent.since_last(model)  # what loading took is not this evaluation's
-    states = [_shard(evaluation, model, data, params, context, shard) for shard in shards]
+    states = _states(evaluation, model, data, params, context, shards)
     if evaluation.requires.parent:
         asked = for_parent(request)
         theirs = Context(asked, out, on_progress=report, total=total, store=store)
         parent = subject.loaded_parent()
-        context.parent_states = [_shard(evaluation, parent, data, params, theirs, shard) for shard in shards]
+        context.parent_states = _states(evaluation, parent, data, params, theirs, shards)
     result = evaluation.merge(states, data, params, context)
     report(Progress(done=total, total=total, message="done"))
     return finished(result, [spent.since_last(model)], [model.device])
 
 
-def _shard(
-    evaluation: Evaluation, model: Model, data: Dataset, params: Params, context: Any, shard: Any
-) -> Any:
-    context.offset = shard.start
-    return evaluation.run_shard(model, data, params, context, shard)
+def _states(
+    evaluation: Evaluation,
+    model: Model,
+    data: Dataset,
+    params: Params,
+    context: Context,
+    shards: Sequence[Shard],
+) -> list[ShardState]:
+    from evaluations.engine import fingerprint
+
+    states = []
+    with fingerprint.watching(model, data):
+        for shard in shards:
+            context.offset = shard.start
+            states.append(evaluation.run_shard(model, data, params, context, shard))
+    return states
 
 
 @contextmanager
