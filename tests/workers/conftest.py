@@ -70,7 +70,9 @@ def put_model(
     )
 
 
-def put_table(team: Team, owner: User, name: str, content: bytes, roles: dict[str, str]) -> DatasetVersion:
+def put_table(
+    team: Team, owner: User, name: str, content: bytes, roles: dict[str, str], egress: tuple[str, ...] = ()
+) -> DatasetVersion:
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
     file = store.dataset_file(digest, "csv")
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -84,6 +86,7 @@ def put_table(team: Team, owner: User, name: str, content: bytes, roles: dict[st
         rows=content.count(b"\n") - 1,
         roles=roles,
         favourable_label=">50K",
+        egress=list(egress),
         submitted_by=owner,
     )
 
