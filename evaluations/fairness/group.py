@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from evaluations.planning import one_pass
+from evaluations.prompting import PromptParams
 from evaluations.spec import (
-    Access,
     Direction,
     EvaluationError,
     EvaluationResult,
+    GenerationSettings,
     MetricSpec,
     Modality,
     Params,
@@ -27,7 +28,6 @@ from evaluations.spec import (
 if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Classifier
 
 PAIRS = "smallest over pairs of groups of MOVER intervals over Wilson, simultaneous by Bonferroni"
 LARGEST = "largest over pairs of groups of Newcombe's method 10, simultaneous by Bonferroni"
@@ -54,6 +54,12 @@ class GroupParams(ScoredParams):
         title="Intersections",
         description="Also compare the groups that two sensitive columns make together, such as sex & race.",
     )
+
+
+class DecisionParams(GroupParams, PromptParams):
+    """Also how a language model is asked for its decision; its text must name one label."""
+
+    settings: GenerationSettings = Field(default=GenerationSettings(max_new_tokens=16), title="Generation")
 
 
 def _rate(name: str, title: str, formula: str, plain: str) -> MetricSpec:
@@ -112,10 +118,16 @@ class Group:
     version: ClassVar[str] = "2"
     title: ClassVar[str] = "Group fairness"
     question: ClassVar[str] = "Does the model decide differently for different groups of people?"
-    Params: ClassVar[type[Params]] = GroupParams
+    Params: ClassVar[type[Params]] = DecisionParams
     requires: ClassVar[Requirements] = Requirements(
-        modalities=(Modality.TEXT_CLASSIFIER, Modality.TABULAR, Modality.IMAGE_CLASSIFIER),
-        access=Access.LABEL.value,
+        modalities=(
+            Modality.TEXT_CLASSIFIER,
+            Modality.TABULAR,
+            Modality.IMAGE_CLASSIFIER,
+            Modality.CAUSAL_LM,
+            Modality.SEQ2SEQ,
+        ),
+        access=0,  # labels, or texts that name them
         roles=(Role.INPUT, Role.TARGET, Role.SENSITIVE),
     )
     tags: ClassVar[tuple[str, ...]] = ("fairness", "non_discrimination")
@@ -197,19 +209,24 @@ class Group:
         ),
     )
 
-    def plan(self, data_rows: int, params: GroupParams) -> Plan:
+    def plan(self, data_rows: int, params: DecisionParams) -> Plan:
         return one_pass(data_rows)
 
     def run_shard(
-        self, model: Classifier, data: Dataset, params: GroupParams, ctx: Context, shard: Shard
+        self, model: Any, data: Dataset, params: DecisionParams, ctx: Context, shard: Shard
     ) -> ShardState:
-        from evaluations import scoring
+        from evaluations import scoring, written_labels
 
+        rows = scoring.all_rows(data, shard)
+        if data.modality in (Modality.CAUSAL_LM, Modality.SEQ2SEQ):
+            labels = written_labels.labels_to_read(data, ctx)
+            favourable(data, labels)
+            return written_labels.score_shard(model, data, ctx, rows, params, labels)
         favourable(data, model.labels)
-        return scoring.score_shard(model, data, ctx, scoring.all_rows(data, shard))
+        return scoring.score_shard(model, data, ctx, rows)
 
     def merge(
-        self, states: Sequence[ShardState], data: Dataset, params: GroupParams, ctx: Context
+        self, states: Sequence[ShardState], data: Dataset, params: DecisionParams, ctx: Context
     ) -> EvaluationResult:
         from evaluations import charts, scoring
         from evaluations.fairness import group_rates
