@@ -25,6 +25,7 @@ BUILT_IN = {
     "quality.slices": "evaluations.quality.slices",
     "quality.version_change": "evaluations.quality.version_change",
     "quality.generation": "evaluations.quality.generation",
+    "quality.judge": "evaluations.quality.judge",
     "quality.hallucination": "evaluations.quality.hallucination",
     "fairness.group": "evaluations.fairness.group",
     "fairness.calibration": "evaluations.fairness.calibration",

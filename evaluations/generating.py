@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -135,29 +135,40 @@ def read(table: pa.Table, rows: NDArray[np.int64], params: PromptParams, samples
     )
 
 
-def finder(params: PromptParams) -> Any:
+def finder(params: PromptParams) -> Callable[[str], str | None]:
     """A function from a text to the answer within it, or None."""
     if not params.answer_pattern:
         return lambda text: text
-    import regex  # unlike re it can be given a time limit: the texts are not ours
-
-    pattern = regex.compile(params.answer_pattern)
+    search = searcher(params.answer_pattern)
 
     def find(text: str) -> str | None:
-        try:
-            found = list(pattern.finditer(text, timeout=PATTERN_SECONDS))
-        except TimeoutError as error:
-            raise EvaluationError(
-                "answer_pattern_slow",
-                "The answer pattern takes more than a second on one text. Write it without nested repetition.",
-            ) from error
+        found = search(text)
         if not found:
             return None
         match = found[0 if params.answer_take == "first" else -1]
-        group = match.group(1) if pattern.groups else match.group(0)
+        group = match.group(1 if match.re.groups else 0)
         return None if group is None else str(group).strip()
 
     return find
+
+
+def searcher(pattern: str) -> Callable[[str], list[Any]]:
+    """A function from a text to all matches of a regular expression, with a limit of time: the texts are not ours."""
+    import regex  # unlike re it takes a time limit
+
+    compiled = regex.compile(pattern)
+
+    def search(text: str) -> list[Any]:
+        try:
+            return list(compiled.finditer(text, timeout=PATTERN_SECONDS))
+        except TimeoutError as error:
+            raise EvaluationError(
+                "pattern_slow",
+                f"The pattern {pattern[:80]!r} takes more than a second on one text. Write it without nested "
+                "repetition.",
+            ) from error
+
+    return search
 
 
 def _spans(

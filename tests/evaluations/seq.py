@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -44,6 +45,34 @@ def with_choices(n: int) -> pd.DataFrame:
     table = questions(n)
     choices = [[*target, f"There are none in box {i}.", "None."] for i, target in enumerate(table.target)]
     return table.assign(choices=choices)
+
+
+JUDGED_ROLES = {**ROLES, "written": Role.ANSWER, "ann": Role.HUMAN, "bob": Role.HUMAN}
+JUDGE = WRITER.model_copy(update={"digest": "judge"})
+
+
+def judged(n: int) -> pd.DataFrame:
+    """The same questions; every third has an answer written before, right and wrong by turns, which people judged."""
+    table = questions(n)
+    checked = [i % 3 == 0 for i in range(n)]
+    right = [i % 2 == 0 for i in range(n)]
+    answers = [
+        target[0] if good else "No films at all." for target, good in zip(table.target, right, strict=True)
+    ]
+    verdicts = ["pass" if good else "fail" for good in right]
+    return table.assign(
+        written=[a if c else None for a, c in zip(answers, checked, strict=True)],
+        ann=[v if c else None for v, c in zip(verdicts, checked, strict=True)],
+        bob=[v if c and i % 2 else None for i, (v, c) in enumerate(zip(verdicts, checked, strict=True))],
+    )
+
+
+def strict(prompt: str, seed: int) -> str:
+    """A judge that is always right: the answer between the fences is among the accepted ones, or is not."""
+    (fence,) = set(re.findall(r"==== [0-9a-f]{16} ====", prompt))
+    answer = prompt.split(f"\n{fence}\n")[1]
+    accepted = prompt.split("\nAccepted answers: ")[1].split("\n")[0].split(" | ")
+    return "PASS" if answer in accepted else "FAIL"
 
 
 class Writing:
