@@ -62,9 +62,10 @@ def keep(out: Path, audit: Audit, version: ModelVersion) -> None:
         log.warning("the answers of %s were not kept: %s", version, error)
     finally:
         for rest in (taken, copied):
-            if rest.is_symlink():
-                rest.unlink()
-            shutil.rmtree(rest, ignore_errors=True)
+            if rest.is_dir() and not rest.is_symlink():
+                shutil.rmtree(rest, ignore_errors=True)
+            else:
+                rest.unlink(missing_ok=True)
 
 
 def forget(audit: Audit, version: ModelVersion) -> None:
