@@ -83,9 +83,7 @@ def test_the_rate_is_corrected_by_how_the_judge_did_where_people_judged(tmp_path
     chance = ((right + wrong) * len(good) + (200 - right - wrong) * len(bad)) / 200**2
     agreed = (right + len(bad) - wrong) / 200
     assert found["judge_kappa"].value == pytest.approx((agreed - chance) / (1 - chance))
-    units = [
-        [passed(int(b), b % 2 == 0), *[b % 2 == 0] * (1 + b % 2)] for b in checked
-    ]  # judge, Ann, Bob on odd ones
+    units = [[passed(int(b), b % 2 == 0), *[b % 2 == 0] * (2 if b % 9 else 1)] for b in checked]
     every = [rating for unit in units for rating in unit]
     differ = sum((a != b) / (len(unit) - 1) for unit in units for a, b in itertools.permutations(unit, 2))
     expected = 2 * every.count(True) * every.count(False) / (len(every) - 1)
