@@ -108,9 +108,17 @@ class CompletionsModel(EndpointModel):
             )
             for context, continuation in whole
         ]
+        outcomes = self.client.ask(requests)
+        answered = [outcome for outcome in outcomes if outcome.kind == "ok"]
+        if answered and not any(_told(outcome.body) for outcome in answered):
+            raise EvaluationError(
+                "endpoint_no_logprobs",
+                "endpoint.json says that the service offers log-probabilities of a prompt, and it answered without "
+                "any. Say logprobs: false, or register a service that does.",
+            )
         return [
             _likelihood(outcome, context + continuation, len(context))
-            for outcome, (context, continuation) in zip(self.client.ask(requests), whole, strict=True)
+            for outcome, (context, continuation) in zip(outcomes, whole, strict=True)
         ]
 
 
@@ -139,10 +147,7 @@ def _likelihood(outcome: Outcome, prompt: str, start: int) -> Likelihood | None:
 
 def _tokens(body: Any, prompt: str) -> list[_Token]:
     """The tokens of an echoed prompt and of what follows. Empty where the reply holds none, or none that fit."""
-    choice = first_choice(body)
-    told = choice.get("logprobs") if choice else None
-    if not isinstance(told, dict):
-        return []
+    told = _told(body)
     names, values, offsets, tops = (
         told.get(name) for name in ("tokens", "token_logprobs", "text_offset", "top_logprobs")
     )
@@ -159,6 +164,13 @@ def _tokens(body: Any, prompt: str) -> list[_Token]:
         _Token(offset - shift, _finite(value), _best(top))
         for offset, value, top in zip(offsets, values, tops, strict=True)
     ]
+
+
+def _told(body: Any) -> dict[str, Any]:
+    """The log-probabilities in a reply; empty where it holds none."""
+    choice = first_choice(body)
+    told = choice.get("logprobs") if choice else None
+    return told if isinstance(told, dict) else {}
 
 
 def _shown_start(names: list[Any], offsets: list[int], prompt: str) -> int:

@@ -263,7 +263,6 @@ def test_without_log_probabilities_they_are_not_offered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        None,
         {"tokens": ["a", " b"], "token_logprobs": [None, None], "text_offset": [0, 1]},
         {"tokens": ["a", " b"], "token_logprobs": [None, -1.0]},
         {"tokens": ["a", " b"], "token_logprobs": [None], "text_offset": [0, 1]},
@@ -276,6 +275,15 @@ def test_log_probabilities_that_do_not_fit_are_no_answer(tmp_path: Path, told: A
     spec = {"protocol": "openai_completions", "logprobs": True}
     with model_at(lambda path, body: (200, {}, answer), tmp_path, **spec) as (model, _):
         assert model.loglikelihoods([("a", " b")]) == [None]
+
+
+def test_a_service_that_offers_no_log_probabilities_against_its_description_is_told(tmp_path: Path) -> None:
+    spec = {"protocol": "openai_completions", "logprobs": True}
+    with (
+        model_at(lambda path, body: (200, {}, completion({"text": "a b"})), tmp_path, **spec) as (model, _),
+        pytest.raises(EvaluationError, match="logprobs: false"),
+    ):
+        model.loglikelihoods([("a", " b"), ("a", " c")])
 
 
 # --- REST ---------------------------------------------------------------------------------------------
