@@ -14,4 +14,5 @@ def facts_of(model_version: ModelVersion, dataset_version: DatasetVersion) -> Fa
         modality=Modality(model_version.model.modality),
         roles=frozenset(roles.values()),
         sensitive_columns=tuple(sorted(c for c, r in roles.items() if r is Role.SENSITIVE)),
+        parent=model_version.parent_id is not None,
     )

@@ -66,6 +66,7 @@ def facts_of(model: ModelRef, data: DataRef) -> Facts:
         modality=model.modality,
         roles=frozenset(data.roles.values()),
         sensitive_columns=tuple(sorted(data.columns(Role.SENSITIVE))),
+        parent=model.parent is not None,
     )
 
 

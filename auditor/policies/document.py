@@ -25,6 +25,7 @@ class Facts(Part):
     modality: Modality
     roles: frozenset[Role]
     sensitive_columns: tuple[str, ...] = ()
+    parent: bool = False  # the version names one that it is compared with
 
 
 class AppliesWhen(Part):
@@ -32,9 +33,14 @@ class AppliesWhen(Part):
 
     modality: tuple[Modality, ...] = ()
     roles: tuple[Role, ...] = ()
+    parent: bool = False  # only versions that name a parent
 
     def holds(self, facts: Facts) -> bool:
-        return (not self.modality or facts.modality in self.modality) and set(self.roles) <= facts.roles
+        return (
+            (not self.modality or facts.modality in self.modality)
+            and set(self.roles) <= facts.roles
+            and (facts.parent or not self.parent)
+        )
 
 
 class SuiteItem(Part):

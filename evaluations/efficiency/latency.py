@@ -16,7 +16,6 @@ from evaluations.spec import (
     Params,
     Plan,
     Requirements,
-    Role,
     Shard,
     ShardState,
 )
@@ -83,7 +82,7 @@ class Latency:
     title: ClassVar[str] = "Latency and throughput"
     question: ClassVar[str] = "How long do answers take when requests keep arriving?"
     Params: ClassVar[type[Params]] = LatencyParams
-    requires: ClassVar[Requirements] = Requirements(modalities=tuple(Modality), access=0, roles=(Role.INPUT,))
+    requires: ClassVar[Requirements] = Requirements(modalities=tuple(Modality), access=0, roles=())
     tags: ClassVar[tuple[str, ...]] = ("efficiency", "latency")
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         *(_quantile(share) for share in (50, 90, 99)),

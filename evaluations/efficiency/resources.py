@@ -16,7 +16,6 @@ from evaluations.spec import (
     Params,
     Plan,
     Requirements,
-    Role,
     Shard,
     ShardState,
 )
@@ -68,7 +67,7 @@ class Resources:
     title: ClassVar[str] = "Memory and energy"
     question: ClassVar[str] = "How much memory and energy does an answer take?"
     Params: ClassVar[type[Params]] = ResourcesParams
-    requires: ClassVar[Requirements] = Requirements(modalities=tuple(Modality), access=0, roles=(Role.INPUT,))
+    requires: ClassVar[Requirements] = Requirements(modalities=tuple(Modality), access=0, roles=())
     tags: ClassVar[tuple[str, ...]] = ("efficiency", "energy")
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         MetricSpec(
