@@ -66,6 +66,16 @@ class Predicted:
 def predict_shard(model: Regressor, data: Dataset, ctx: Context, rows: NDArray[np.int64]) -> ShardState:
     """Asks about `rows` and hands over answers only: ids, values, bounds; nulls where there is no answer."""
     _ = data.numeric_truth  # refuse a target that is no number before the work, not after it
+    table = numbers(model, data, ctx, rows)
+    held = {name: table.column(name).combine_chunks() for name in COLUMNS}
+    errors = int(held["value"].null_count)
+    return ShardState(records.table_of(data, rows, held), {"errors": errors})
+
+
+def numbers(
+    model: Regressor, data: Dataset, ctx: Context, rows: NDArray[np.int64], sample: int = 0
+) -> pa.Table:
+    """Values and bounds of `rows`, nulls where there is no answer. `sample` numbers repeated questions."""
 
     def ask(positions: NDArray[np.int64]) -> pa.Table:
         found = model.predict(data.inputs(rows[positions], model.columns))
@@ -78,10 +88,8 @@ def predict_shard(model: Regressor, data: Dataset, ctx: Context, rows: NDArray[n
             }
         )
 
-    table = ctx.answers(model, "numbers", data.ids[rows], ask, "predicting", pa.schema(COLUMNS))
-    held = {name: table.column(name).combine_chunks() for name in COLUMNS}
-    errors = int(held["value"].null_count)
-    return ShardState(records.table_of(data, rows, held), {"errors": errors})
+    again = {"sample": sample} if sample else {}
+    return ctx.answers(model, "numbers", data.ids[rows], ask, "predicting", pa.schema(COLUMNS), **again)
 
 
 def collect(states: Sequence[ShardState], data: Dataset) -> Predicted:
