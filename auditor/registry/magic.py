@@ -19,6 +19,7 @@ class Content(StrEnum):
     COMPRESSED = "compressed"
     HDF5 = "hdf5"
     NUMPY = "numpy"
+    LIGHTGBM = "lightgbm"
     UNKNOWN = "unknown"
 
 
@@ -44,6 +45,7 @@ _PREFIXES: tuple[tuple[bytes, Content], ...] = (
     (b"Rar!", Content.COMPRESSED),
     (b"\x89HDF\r\n\x1a\n", Content.HDF5),
     (b"\x93NUMPY", Content.NUMPY),
+    (b"tree\nversion=", Content.LIGHTGBM),
 )
 
 

@@ -184,7 +184,7 @@ def test_a_missing_or_empty_folder_is_named(tmp_path: Path) -> None:
 def test_a_model_that_is_no_classifier_is_refused(tmp_path: Path) -> None:
     folder = hugging_face(tmp_path)
     (folder / "config.json").write_text(json.dumps({**CONFIG, "architectures": ["BertModel"]}))
-    assert codes(folder) == {"not_a_classifier"}
+    assert codes(folder) == {"wrong_architecture"}
 
 
 def test_two_models_in_one_folder_are_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from auditor.registry.formats.fault import Fault
 
@@ -30,6 +30,13 @@ def parse(data: bytes, what: str) -> Any:
         raise Fault(
             "json", f"{what} is not valid JSON ({str(error)[:120]}). Save it again with its own library."
         ) from error
+
+
+def read(file: BinaryIO, size: int) -> Any:
+    """The value in a file of `size` bytes."""
+    if size > MAX_BYTES:
+        raise Fault("json_large", f"JSON files have at most {MAX_BYTES // 2**20} MB. Leave this one out.")
+    return parse(file.read(), "The file")
 
 
 def refuse_code(value: Any) -> None:

@@ -1,0 +1,106 @@
+"""Tells the JSON of XGBoost and of LightGBM from other JSON, and checks that their trees hold together."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from auditor.registry.formats.fault import Fault
+from evaluations.spec import ModelFormat
+
+_BOOSTERS = ("gbtree", "dart", "gblinear")
+_VERSION = re.compile(r"v[1-9]\d{0,2}")
+
+
+def format_of(value: Any) -> ModelFormat | None:
+    """The library whose trees this JSON holds; None for other JSON. Raises Fault for damaged trees."""
+    if not isinstance(value, dict):
+        return None
+    if "learner" in value and "version" in value:
+        _check_xgboost(value)
+        return ModelFormat.XGBOOST
+    if "tree_info" in value and "feature_names" in value:
+        _check_lightgbm(value)
+        return ModelFormat.LIGHTGBM
+    return None
+
+
+# --- XGBoost ----------------------------------------------------------------------------------------
+
+
+def _check_xgboost(value: dict[str, Any]) -> None:
+    """Every child and every column that a tree names is there: XGBoost itself does not look."""
+    try:
+        learner = value["learner"]
+        grown = learner["gradient_booster"]
+        if grown["name"] not in _BOOSTERS or not isinstance(learner["objective"]["name"], str):
+            raise ValueError("it names no known booster or objective")
+        columns = int(learner["learner_model_param"]["num_feature"])
+        model = grown.get("gbtree", grown).get("model", {})
+        for tree in model.get("trees", []):
+            left, right, split = (tree[name] for name in ("left_children", "right_children", "split_indices"))
+            nodes = int(tree["tree_param"]["num_nodes"])
+            if not (len(left) == len(right) == len(split) == nodes):
+                raise ValueError("a tree has parts of different lengths")
+            _check_children(left, right, split, columns)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Fault(
+            "xgboost",
+            f"This is not a sound XGBoost model ({str(error)[:120]}). Save it again: Booster.save_model('model.json').",
+        ) from error
+
+
+def _check_children(left: list[Any], right: list[Any], split: list[Any], columns: int) -> None:
+    nodes = len(left)
+    parents = [0] * nodes
+    for a, b, column in zip(left, right, split, strict=True):
+        if type(a) is not int or type(b) is not int or type(column) is not int or (a == -1) != (b == -1):
+            raise ValueError("a node is not described by whole numbers")
+        if a == -1:
+            continue
+        if not (0 <= a < nodes and 0 <= b < nodes and 0 <= column < columns):
+            raise ValueError("a node points outside its tree or its table")
+        parents[a] += 1
+        parents[b] += 1
+    if nodes and (parents[0] or any(count > 1 for count in parents)):
+        raise ValueError("a tree has a loop")
+
+
+# --- LightGBM ---------------------------------------------------------------------------------------
+
+
+def _check_lightgbm(value: dict[str, Any]) -> None:
+    try:
+        if value.get("name") != "tree" or not isinstance(value["objective"], str):
+            raise ValueError("it names no objective")
+        names, each = value["feature_names"], int(value["num_tree_per_iteration"])
+        if not names or not all(isinstance(name, str) for name in names) or each < 1:
+            raise ValueError("it names no columns")
+        for tree in value["tree_info"]:
+            if not isinstance(tree["tree_structure"], dict):
+                raise ValueError("a tree has no structure")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Fault(
+            "lightgbm",
+            f"This is not a sound LightGBM dump ({str(error)[:120]}). Write Booster.dump_model() as JSON again, or "
+            "use Booster.save_model('model.txt').",
+        ) from error
+
+
+def check_lightgbm_text(text: str) -> None:
+    """Raise Fault `lightgbm` unless `text` is what Booster.save_model writes, as far as its frame tells."""
+    lines = text.splitlines()
+    head = dict(line.split("=", 1) for line in lines[1:50] if "=" in line)
+    grown = sum(line.startswith("Tree=") for line in lines)
+    announced = len(head.get("tree_sizes", "").split())
+    if (
+        lines[:1] != ["tree"]
+        or not _VERSION.fullmatch(head.get("version", ""))
+        or "feature_names" not in head
+        or "end of trees" not in lines
+        or grown != announced
+    ):
+        raise Fault(
+            "lightgbm",
+            "This is not a whole LightGBM model. Save it again: Booster.save_model('model.txt').",
+        )

@@ -1,0 +1,93 @@
+"""The files of a folder, before one of them is opened: names, links, sizes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from auditor.registry import names
+from auditor.registry.model_kinds import KINDS
+from auditor.registry.reasons import Reason
+from evaluations.spec import Modality
+
+MAX_FILES = 200
+MAX_BYTES = 20 * 2**30
+MAX_REASONS = 50
+
+_CODE = (
+    *(".py", ".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib", ".sh", ".bat", ".ps1", ".exe", ".jar"),
+    ".ipynb",
+)
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".npz")
+
+
+def list_files(folder: Path, modality: Modality, reasons: list[Reason]) -> dict[str, int]:
+    """Path -> size of each regular file; reasons for whatever else is there."""
+    if not folder.is_dir():
+        reasons.append(
+            Reason("missing", "", f"There is no folder {str(folder)!r}. Give the folder of the model.")
+        )
+        return {}
+    files: dict[str, int] = {}
+    for path, status in _entries(folder, ""):
+        if len(files) >= MAX_FILES or len(reasons) >= MAX_REASONS:
+            reasons.append(
+                Reason("too_many_files", "", f"A model has at most {MAX_FILES} files. Remove the others.")
+            )
+            return files
+        reason = _fault(path, status, modality)
+        if reason is None:
+            files[path] = status.st_size
+        else:
+            reasons.append(reason)
+    for path in names.clashes(files):
+        reasons.append(
+            Reason("name_clash", path, "Another file has the same name but for case. Rename one of them.")
+        )
+    if sum(files.values()) > MAX_BYTES:
+        reasons.append(
+            Reason("too_large", "", f"A model has at most {MAX_BYTES // 2**30} GiB. Use a smaller one.")
+        )
+    if not files and not reasons:
+        reasons.append(
+            Reason("empty", "", "The folder is empty. Give the folder that the model was saved to.")
+        )
+    return files
+
+
+def _fault(path: str, status: os.stat_result, modality: Modality) -> Reason | None:
+    if stat.S_ISLNK(status.st_mode):
+        message = "This is a symbolic link. Replace links by what they point at: cp -rL folder copy."
+        return Reason("symlink", path, message)
+    if not stat.S_ISREG(status.st_mode):
+        return Reason("special_file", path, "This is no regular file (a device, pipe or socket). Remove it.")
+    if path.lower().endswith(_CODE):
+        return Reason(
+            "code", path, "Code is not accepted; models are loaded by trusted libraries only. Remove it."
+        )
+    if path.lower().endswith(_PICKLES):
+        return pickle(path, modality)
+    fault = names.fault(path)
+    return Reason("name", path, fault) if fault else None
+
+
+def pickle(path: str, modality: Modality) -> Reason:
+    return Reason("pickle", path, f"Pickled files can run code when they are loaded. {KINDS[modality].save}")
+
+
+def _entries(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Everything below `folder` but folders, in order, links not followed."""
+    with os.scandir(folder) as scan:
+        entries = sorted(scan, key=lambda entry: entry.name)
+    for entry in entries:
+        path = f"{prefix}{entry.name}"
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            if names.fault(path):  # too deep, hidden or ill-named: not entered
+                yield path, status
+            else:
+                yield from _entries(folder / entry.name, f"{path}/")
+        else:
+            yield path, status
