@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from transformers.cache_utils import Cache, DynamicLayer
 
 from evaluations.engine.batching import token_budget_batches
-from evaluations.engine.continuations import TOKENS, Places, Scored, padded, read
+from evaluations.engine.continuations import Places, Scored, padded, read
 
 # Tokens held at once, contexts included, and tokens of continuations in one pass.
 HELD = {"cpu": 4096, "cuda": 65536}
+CONTEXTS = {"cpu": 1024, "cuda": 32768}  # tokens of contexts in one pass
 PASSED = {"cpu": 256, "cuda": 4096}
 # Fields of a configuration that tell of attention over less than everything before, or biased by distance.
 NARROWING = ("sliding_window", "attention_chunk_size", "window_size", "alibi")
@@ -96,7 +97,7 @@ def _batch(network: Any, packs: Sequence[Group], device: str) -> list[list[Score
         fed.append(ids)
         positions.append(where)
         allowed.append(parents)
-    cache = SharedContexts(network.config.get_text_config().num_hidden_layers, len(packs), longest, width)
+    cache = SharedContexts(network.config.get_text_config().num_hidden_layers, before, width)
     mask = _mask(before, allowed, longest, width)
     with torch.inference_mode():
         _read_contexts(network, packs, cache, device)
@@ -141,13 +142,13 @@ def _mask(before: Sequence[int], parents: Sequence[Sequence[int]], longest: int,
 def _read_contexts(network: Any, packs: Sequence[Group], cache: SharedContexts, device: str) -> None:
     """Fills the cache with all contexts but their last tokens."""
     fed = [pack.context[:-1] for pack in packs]
-    lengths = [len(context) for context in fed]
-    for batch in token_budget_batches(lengths, TOKENS[device] // 2):
-        rows = [int(i) for i in batch if lengths[i]]
-        if rows:
+    lengths = [len(context) for context in fed]  # longest first, as packs are
+    for batch in token_budget_batches(lengths, CONTEXTS[device]):
+        rows = slice(int(batch[0]), int(batch[-1]) + 1)
+        if lengths[rows.start]:
             try:
                 network.base_model(
-                    input_ids=padded([fed[i] for i in rows], device),
+                    input_ids=padded(fed[rows], device),
                     past_key_values=cache.for_contexts(rows),
                     use_cache=True,
                 )
@@ -165,12 +166,13 @@ class SharedContexts(Cache):  # type: ignore[misc]  # transformers is untyped
     A pass over contexts ends as soon as the last layer's keys and values are known.
     """
 
-    def __init__(self, layers: int, rows: int, longest: int, width: int) -> None:
-        self.rows, self.longest, self.room = rows, longest, longest + width
-        self.filling: list[int] | None = None  # rows whose contexts are being read
+    def __init__(self, layers: int, before: Sequence[int], width: int) -> None:
+        self.before, self.longest = before, max(before)
+        self.room = self.longest + width
+        self.filling: slice | None = None  # rows whose contexts are being read
         super().__init__(layers=[_Layer(self, last=i == layers - 1) for i in range(layers)])
 
-    def for_contexts(self, rows: list[int]) -> SharedContexts:
+    def for_contexts(self, rows: slice) -> SharedContexts:
         self.filling = rows
         return self
 
@@ -186,9 +188,12 @@ class _Layer(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
 
     def lazy_initialization(self, key_states: Any, value_states: Any) -> None:
         _, heads, _, width = key_states.shape
-        shape = (self.owner.rows, heads, self.owner.room)
-        self.keys = key_states.new_zeros(*shape, width)
-        self.values = value_states.new_zeros(*shape, value_states.shape[-1])
+        shape = (len(self.owner.before), heads, self.owner.room)
+        self.keys = key_states.new_empty(*shape, width)
+        self.values = value_states.new_empty(*shape, value_states.shape[-1])
+        for held in (self.keys, self.values):  # what nobody fills is masked, yet must be a number
+            for row, n in enumerate(self.owner.before):
+                held[row, :, n : self.owner.longest] = 0
         self.is_initialized = True
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **more: Any) -> tuple[Any, Any]:

@@ -91,5 +91,16 @@ def load(folder: Path, ref: ModelRef) -> HuggingFaceCausalLM:
         folder, "AutoModelForCausalLM", "Push the whole language model, its output layer included."
     )
     hf_folder.give_padding(tokenizer, network.config)
+    fuse_activations(network)
     network.generation_config = causal_generation.only_its_end(network, tokenizer)
     return HuggingFaceCausalLM(network, tokenizer, hf_folder.device())
+
+
+def fuse_activations(network: Any) -> None:
+    """Puts one kernel in the place of a GELU written out in eight, which is a tenth of GPT-2's time on a CPU."""
+    from transformers.activations import FastGELUActivation, GELUTanh, NewGELUActivation
+
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation | FastGELUActivation):
+                setattr(module, name, GELUTanh())

@@ -14,7 +14,14 @@ import sys
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
-NAMES = ("text_attack_padding", "fairness_bootstrap", "endpoint", "sequential")
+NAMES = (
+    "text_attack_padding",
+    "fairness_bootstrap",
+    "endpoint",
+    "sequential",
+    "shared_pass",
+    "multiple_choice",
+)
 
 
 def main() -> int:
