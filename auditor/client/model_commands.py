@@ -15,7 +15,10 @@ from auditor.client.exits import VERDICT_EXITS, ApiError, ClientError, Exit
 from auditor.client.progress import uploading
 from auditor.client.session import Session, pass_session
 
-MODALITIES = ("text_classifier", "tabular")
+MODALITIES = (
+    *("text_classifier", "token_classifier", "masked_lm", "causal_lm", "seq2seq", "extractive_qa"),
+    *("image_classifier", "tabular", "tabular_regression", "recommender"),
+)
 
 
 @click.group()
@@ -102,7 +105,7 @@ def _register(session: Session, name: str, about: dict[str, Any]) -> None:
             if error.status != 404:
                 raise
         raise ClientError(
-            f"{name} is new: say what kind of model it is, with --modality {' or '.join(MODALITIES)}."
+            f"{name} is new: say what kind of model it is, with --modality, one of {', '.join(MODALITIES)}."
         )
     session.client.post("models", {"name": name, **about})
 

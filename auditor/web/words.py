@@ -21,7 +21,18 @@ def translated(text: str | None) -> str:
 
 
 def modality_name(value: str) -> str:
-    return {"text_classifier": _("Text classifier"), "tabular": _("Tabular classifier")}.get(value, value)
+    return {
+        "text_classifier": _("Text classifier"),
+        "token_classifier": _("Token classifier"),
+        "masked_lm": _("Masked language model"),
+        "causal_lm": _("Language model"),
+        "seq2seq": _("Translation or summarisation model"),
+        "extractive_qa": _("Model that answers from a passage"),
+        "image_classifier": _("Image classifier"),
+        "tabular": _("Tabular classifier"),
+        "tabular_regression": _("Tabular regressor"),
+        "recommender": _("Recommender"),
+    }.get(value, value)
 
 
 def role_name(value: str) -> str:
@@ -184,6 +195,9 @@ def interval_method(name: str) -> str:
         "mover_wilson": _("MOVER over Wilson"),
         "pairwise_mover_wilson": _("MOVER over Wilson, pairwise with Bonferroni"),
         "newcombe_auc": _("Newcombe for AUC"),
+        "bca": _("BCa bootstrap"),
+        "jackknife_t": _("jackknife, Student's t"),
+        "simultaneous_wilson": _("Wilson, all groups at once"),
         "ece_inversion": _("inversion of the law of the ECE"),
         "t": _("Student's t"),
     }
@@ -212,6 +226,9 @@ def chart_title(title: str) -> str:
         "Answers by true class": _("Answers by true class"),
         "Stated confidence and share of right answers": _("Stated confidence and share of right answers"),
         "Attack success by number of queries": _("Attack success by number of queries"),
+        "F1 by type of entity": _("F1 by type of entity"),
+        "Signed error by size of the answer": _("Signed error by size of the answer"),
+        "Relevance by place in the list": _("Relevance by place in the list"),
     }
     return known.get(title, title)
 
@@ -231,6 +248,10 @@ def chart_column(name: str) -> str:
         "Share right": pgettext("chart", "Share right"),
         "Queries": pgettext("chart", "Queries"),
         "Succeeded": pgettext("chart", "Succeeded"),
+        "Mean answer": pgettext("chart", "Mean answer"),
+        "Mean error": pgettext("chart", "Mean error"),
+        "Place": pgettext("chart", "Place"),
+        "Relevant": pgettext("chart", "Relevant"),
     }
     return known.get(name, name)
 
