@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -49,12 +49,15 @@ def write_shard(model: Any, data: Dataset, params: LmTaskParams, ctx: Context, s
     docs = documents.at(rows)
     if task.output == "loglikelihood_rolling":
         texts = [str(prompter.target(doc)) for doc in docs]
-        return _likelihoods(model, data, ctx, rows, [[text] for text in texts], model.rolling_loglikelihoods)
+        asked = [[text] for text in texts]
+        return _likelihoods(
+            model.rolling_loglikelihoods, model, data, ctx, rows, asked, "rolling_likelihoods"
+        )
     shots = documents.shots(rows, task.num_fewshot, ctx, as_lm_eval=params.draws == "as_lm_eval")
     contexts = [prompter.contexts(doc, held) for doc, held in zip(docs, shots, strict=True)]
     if task.output != "generate_until":
         pairs = [prompter.pairs(doc, held) for doc, held in zip(docs, contexts, strict=True)]
-        return _likelihoods(model, data, ctx, rows, pairs, model.loglikelihoods)
+        return _likelihoods(model.loglikelihoods, model, data, ctx, rows, pairs, "likelihoods")
     prompts = [held[0] for held in contexts]
     drawn = [
         ctx.generations(model, data.ids[rows], prompts, task.settings, k) for k in range(samples_of(task))
@@ -71,12 +74,13 @@ def samples_of(task: Task) -> int:
 
 
 def _likelihoods(
+    ask_model: Callable[[Any], list[Likelihood | None]],
     model: Any,
     data: Dataset,
     ctx: Context,
     rows: NDArray[np.int64],
     asked: Sequence[Sequence[Any]],
-    ask_model: Any,
+    kind: str,
 ) -> ShardState:
     """One list of log-likelihoods per row; null where one of them is missing."""
 
@@ -87,8 +91,6 @@ def _likelihoods(
 
     # What is asked is part of the id, not of the question: shards cut elsewhere find the same answers.
     ids = np.array([f"{i}:{_digest(held)}" for i, held in zip(data.ids[rows], asked, strict=True)])
-    rolling = model.rolling_loglikelihoods == ask_model if hasattr(model, "rolling_loglikelihoods") else False
-    kind = "rolling_likelihoods" if rolling else "likelihoods"
     table = ctx.answers(model, kind, ids, ask, "scoring", pa.schema(LIKELIHOODS))
     columns = {name: table.column(name) for name in LIKELIHOODS}
     return ShardState(
@@ -97,14 +99,16 @@ def _likelihoods(
 
 
 def _columns(by_row: Sequence[Sequence[Likelihood | None]]) -> dict[str, pa.Array]:
-    whole = [held if all(one is not None for one in held) else None for held in by_row]
+    logprobs: list[list[float] | None] = []
+    greedy: list[list[bool] | None] = []
+    for held in by_row:
+        whole = [one for one in held if one is not None]
+        answered = len(whole) == len(held)
+        logprobs.append([one.logprob for one in whole] if answered else None)
+        greedy.append([one.greedy for one in whole] if answered else None)
     return {
-        "logprob": pa.array(
-            [held and [one.logprob for one in held if one] for held in whole], LIKELIHOODS["logprob"]
-        ),
-        "greedy": pa.array(
-            [held and [one.greedy for one in held if one] for held in whole], LIKELIHOODS["greedy"]
-        ),
+        "logprob": pa.array(logprobs, LIKELIHOODS["logprob"]),
+        "greedy": pa.array(greedy, LIKELIHOODS["greedy"]),
     }
 
 
@@ -190,26 +194,26 @@ def _with_texts(answers: Answers, table: pa.Table, params: LmTaskParams) -> Answ
 
 
 def _with_likelihoods(answers: Answers) -> Answers:
+    task = answers.task
     for logprobs, greedy, doc in zip(answers.logprobs, answers.greedy, answers.docs, strict=True):
-        if logprobs is None and greedy is None:
-            continue
         expected = 1
-        if answers.task.output == "multiple_choice":
-            expected = len(answers.prompter.choices(doc)) * (
-                2 if answers.task.judged_by("acc_mutual_info") else 1
-            )
-        if (
-            logprobs is None
-            or greedy is None
-            or len(logprobs) != expected
-            or len(greedy) != expected
-            or None in greedy
-            or not all(p is not None and math.isfinite(p) and p <= MOST for p in logprobs)
-        ):
+        if task.output == "multiple_choice":
+            expected = len(answers.prompter.choices(doc)) * (2 if task.judged_by("acc_mutual_info") else 1)
+        if (logprobs, greedy) != (None, None) and not _valid(logprobs, greedy, expected):
             raise EvaluationError(
                 "bad_records", "A record holds no valid log-likelihoods. Run the evaluation again."
             )
     return _changed(answers, missing=np.array([held is None for held in answers.logprobs], dtype=bool))
+
+
+def _valid(logprobs: list[Any] | None, greedy: list[Any] | None, expected: int) -> bool:
+    return (
+        logprobs is not None
+        and greedy is not None
+        and len(logprobs) == len(greedy) == expected
+        and None not in greedy
+        and all(p is not None and math.isfinite(p) and p <= MOST for p in logprobs)
+    )
 
 
 def _changed(answers: Answers, **fields: Any) -> Answers:

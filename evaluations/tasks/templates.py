@@ -8,7 +8,8 @@ from typing import Any
 
 import regex
 from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from evaluations.spec import EvaluationError
 
@@ -23,7 +24,8 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
-            large = isinstance(left, int | float) and isinstance(right, int | float) and abs(right) > 64
+            numbers = [side for side in (left, right) if isinstance(side, int | float)]
+            large = len(numbers) == 2 and (abs(left) > 2**64 or abs(right) > 64)
         else:
             lengths = [len(side) for side in (left, right) if isinstance(side, str | list | tuple)]
             times = [side for side in (left, right) if isinstance(side, int)]
