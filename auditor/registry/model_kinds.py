@@ -114,7 +114,7 @@ def expected(modality: Modality) -> str:
         ways.append(f"a Hugging Face folder: config.json, {weights} and {_PREPARED[kind.prepared_by]}")
     elif modality is Modality.RECOMMENDER:
         ways.append(
-            "ids.json (users and items, in order) and one .safetensors file of factors, or one .onnx file"
+            "a folder of ids.json (users and items, in order) and one .safetensors file of factors or one .onnx file"
         )
     else:
         ways.append(_TABLE)

@@ -61,7 +61,7 @@ def wanted(data: Dataset) -> Wanted:
                 f"Row {row + 1} (id {str(data.ids[row])[:60]!r}) has no {role.value}. Fill it or leave the row out.",
             )
     judged = np.ones(len(users), dtype=bool) if data.split is None else data.split != TRAIN
-    first = np.zeros(len(users), dtype=bool)
+    first: NDArray[np.bool_] = np.zeros(len(users), dtype=bool)
     places = np.flatnonzero(judged)
     first[places[np.unique(users[places], return_index=True)[1]]] = True
     seen: dict[str, set[str]] = {}

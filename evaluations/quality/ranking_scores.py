@@ -102,7 +102,8 @@ def warnings(lists: Lists) -> list[str]:
 def _exposure(lists: Lists, data: Dataset, column: str, reason: str) -> list[Metric]:
     groups = _group_of(data, column)
     names = sorted(set(groups.values()))
-    merit, relevant = np.zeros(len(names)), np.zeros(len(names), dtype=int)
+    merit: NDArray[np.float64] = np.zeros(len(names))
+    relevant: NDArray[np.int64] = np.zeros(len(names), dtype=np.int64)
     place = {name: i for i, name in enumerate(names)}
     for own in lists.relevance:
         for item, value in own.items():

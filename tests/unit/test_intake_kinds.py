@@ -343,6 +343,16 @@ def test_an_empty_folder_is_told_what_it_should_hold(modality: Modality, tmp_pat
     assert KINDS[modality].called in expected(modality)
 
 
+def test_the_command_line_and_the_reference_name_every_kind() -> None:
+    from auditor.client.model_commands import MODALITIES
+
+    assert list(MODALITIES) == [m.value for m in Modality]
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "models.md").read_text()
+    for modality, kind in KINDS.items():
+        assert f"| `{modality}` |" in text
+        assert all(protocol in text for protocol in kind.protocols)
+
+
 def test_intake_loads_nothing_heavy() -> None:
     import subprocess
     import sys
