@@ -1,0 +1,103 @@
+"""Log-likelihoods of a language model as records: asked through the score store, read back as hostile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from evaluations import records
+from evaluations.spec import EvaluationError, ShardState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from evaluations.context import Context
+    from evaluations.data.dataset import Dataset
+    from evaluations.models.protocol import LanguageModel, Likelihood
+
+SCHEMA = pa.schema({"logprob": pa.list_(pa.float64()), "greedy": pa.list_(pa.bool_())})
+COLUMNS = {"logprob": SCHEMA.field("logprob").type}
+MOST = 1e-3  # of a log-likelihood: a little above 0 by rounding
+
+
+def of_pairs(
+    model: LanguageModel,
+    data: Dataset,
+    ctx: Context,
+    rows: NDArray[np.int64],
+    asked: Sequence[Sequence[tuple[str, str]]],
+) -> ShardState:
+    """ln p(continuation | context) of several pairs per row; null where one of them has no answer."""
+    return _asked(model, data, ctx, rows, asked, "likelihoods", model.loglikelihoods)
+
+
+def of_texts(
+    model: LanguageModel,
+    data: Dataset,
+    ctx: Context,
+    rows: NDArray[np.int64],
+    asked: Sequence[Sequence[str]],
+) -> ShardState:
+    """ln p(text) of several texts per row; null where one of them has no answer."""
+    return _asked(model, data, ctx, rows, asked, "rolling_likelihoods", model.rolling_loglikelihoods)
+
+
+def _asked(
+    model: LanguageModel,
+    data: Dataset,
+    ctx: Context,
+    rows: NDArray[np.int64],
+    asked: Sequence[Sequence[Any]],
+    kind: str,
+    question: Callable[[Sequence[Any]], list[Likelihood | None]],
+) -> ShardState:
+    def ask(positions: NDArray[np.int64]) -> pa.Table:
+        found = iter(question([request for i in positions for request in asked[i]]))
+        by_row = [[next(found) for _ in asked[i]] for i in positions]
+        whole = [None if None in held else [one for one in held if one is not None] for held in by_row]
+        columns = [
+            [held and [one.logprob for one in held] for held in whole],
+            [held and [one.greedy for one in held] for held in whole],
+        ]
+        return pa.table(
+            [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)],
+            schema=SCHEMA,
+        )
+
+    # What is asked is part of the id, so that other prompts of the same row are other questions.
+    ids = np.array([f"{data.ids[i]}:{_digest(held)}" for i, held in zip(rows, asked, strict=True)])
+    table = ctx.answers(model, kind, ids, ask, "scoring", SCHEMA)
+    column = table.column("logprob")
+    return ShardState(
+        records.table_of(data, rows, {"logprob": column.combine_chunks()}), {"errors": column.null_count}
+    )
+
+
+def _digest(requests: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps(requests).encode()).hexdigest()[:32]
+
+
+def collect(
+    states: Sequence[ShardState], data: Dataset, rows: NDArray[np.int64], counts: Sequence[int]
+) -> list[list[float] | None]:
+    """The log-likelihoods of each of `rows`, ascending by example id as `rows_by_id` has them; None: no answer.
+
+    `counts` says how many each must hold, in the same order. Raises `bad_records` for what no honest run writes.
+    """
+    found: list[list[float] | None] = records.join(states, COLUMNS, data, rows).column("logprob").to_pylist()
+    for held, count in zip(found, counts, strict=True):
+        if held is not None and not (
+            len(held) == count
+            and all(value is not None and math.isfinite(value) and value <= MOST for value in held)
+        ):
+            raise EvaluationError(
+                "bad_records",
+                "A record holds values that are no log-likelihoods of what was asked. Run it again.",
+            )
+    return found
