@@ -27,30 +27,42 @@ class Measure:
 
     scorer: Any  # of sacrebleu
     score: OfCounts
+    width: int  # m
 
-    def counts(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-        """(n, m) counts of n examples."""
+    def read(self, references: Sequence[Sequence[str]]) -> list[Any]:
+        """What is to be found in the references of each example, which is most of the work."""
         widest = max((len(r) for r in references), default=1)
         padded = [[*r, *[None] * (widest - len(r))] for r in references]
-        found = self.scorer._extract_corpus_statistics(list(texts), list(zip(*padded, strict=True)))
-        return np.array(found, dtype=np.float64).reshape(len(texts), -1)
+        return list(self.scorer._cache_references(list(zip(*padded, strict=True))))
+
+    def counts(self, texts: Sequence[str], read: Sequence[Any]) -> NDArray[np.float64]:
+        """(n, m) counts of n examples."""
+        if not len(texts):
+            return np.zeros((0, self.width))
+        self.scorer._ref_cache = list(read)
+        return np.array(self.scorer._extract_corpus_statistics(list(texts), None), dtype=np.float64)
+
+    def can_score(self, references: Sequence[Sequence[str]]) -> bool:
+        """Whether a perfect text would score above 0 for some example."""
+        firsts = (self.counts([r[0]], self.read([r]))[0] for r in references)
+        return any(float(self.score(counts)) > 0 for counts in firsts)
 
     @property
     def signature(self) -> str:
-        """What sacrebleu prints with a score, so that it can be compared. After `counts` only."""
+        """What sacrebleu prints with a score, so that it can be compared. After `read` only."""
         return str(self.scorer.get_signature())
 
 
 def bleu(tokenizer: str) -> Measure:
     from sacrebleu.metrics import BLEU
 
-    return Measure(BLEU(tokenize=tokenizer, force=True), bleu_of)
+    return Measure(BLEU(tokenize=tokenizer, force=True), bleu_of, 2 + 2 * ORDER)
 
 
 def chrf() -> Measure:
     from sacrebleu.metrics import CHRF
 
-    return Measure(CHRF(), chrf_of)
+    return Measure(CHRF(), chrf_of, 3 * CHARACTERS)
 
 
 def bleu_of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -78,37 +90,44 @@ def chrf_of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Counts of n examples: of what was answered, and with missing answers as empty or as a reference."""
+    """n examples of one text each, or of several; None is a text that is missing."""
 
-    answered: NDArray[np.float64]  # (a, m), the examples with an answer
-    worst: NDArray[np.float64]  # (n, m)
-    best: NDArray[np.float64]  # (n, m)
-    empty: NDArray[np.float64]  # (m,) mean counts of empty texts
-    perfect: NDArray[np.float64]  # (m,) mean counts of the references themselves
+    texts: list[list[str | None]]
+    references: list[tuple[str, ...]]
+    clusters: NDArray[np.str_] | None = None
 
 
 def estimate(
-    score: OfCounts,
-    corpus: Corpus,
-    clusters: NDArray[np.str_] | None,
-    rng: np.random.Generator,
-    draws: int = stats.DRAWS,
+    measure: Measure, corpus: Corpus, rng: np.random.Generator, draws: int = stats.DRAWS
 ) -> tuple[float, Interval]:
-    """The corpus score with a percentile interval over resampled examples, or clusters of them.
+    """The corpus score of the texts that are there, and a percentile interval over resampled examples or clusters.
 
-    One empty text joins what is resampled where every text is perfect, and one perfect text where none
-    has anything right: otherwise the interval would have no width.
+    A missing text is empty in the lower end, and as its first reference in the upper one. One empty text joins
+    what is resampled where every text is perfect, and one perfect text where none has anything right:
+    otherwise the interval would have no width.
     """
-    value = float(score(corpus.answered.sum(axis=0)))
-    worst, best = (_by_cluster(counts, clusters) for counts in (corpus.worst, corpus.best))
-    low_pool = np.vstack([worst, corpus.empty]) if value >= FULL - 1e-9 else worst
-    high_pool = np.vstack([best, corpus.perfect]) if value <= 1e-9 else best
-    if low_pool.shape == high_pool.shape and np.array_equal(low_pool, high_pool):
-        low, high = stats.percentile(_resampled(score, low_pool, rng, draws))
-    else:
-        low, _ = stats.percentile(_resampled(score, low_pool, rng, draws))
-        _, high = stats.percentile(_resampled(score, high_pool, rng, draws))
-    method = "percentile_bootstrap" + ("_clustered" if clusters is not None else "")
+    read = measure.read(corpus.references)
+    firsts = [r[0] for r in corpus.references]
+    total = np.zeros(measure.width)
+    worst, best = (np.zeros((len(read), measure.width)) for _ in range(2))
+    for texts in zip(*corpus.texts, strict=True):  # the first text of every example, then the second, …
+        missing = np.flatnonzero([text is None for text in texts])
+        said = measure.counts([text or "" for text in texts], read)
+        total += np.delete(said, missing, axis=0).sum(axis=0)
+        worst += said
+        said[missing] = measure.counts([firsts[i] for i in missing], [read[i] for i in missing])
+        best += said
+    value = float(measure.score(total))
+    worst, best = (_by_cluster(counts, corpus.clusters) for counts in (worst, best))
+    if value >= FULL - 1e-9:
+        worst = np.vstack([worst, measure.counts([""] * len(read), read).mean(axis=0)])
+    if value <= 1e-9:
+        best = np.vstack([best, measure.counts(firsts, read).mean(axis=0)])
+    seed = int(rng.integers(2**63))  # the same examples are drawn for both ends
+    low, high = stats.percentile(_resampled(measure.score, worst, seed, draws))
+    if worst.shape != best.shape or not np.array_equal(worst, best):
+        _, high = stats.percentile(_resampled(measure.score, best, seed, draws))
+    method = "percentile_bootstrap" + ("_clustered" if corpus.clusters is not None else "")
     return value, Interval(low=min(low, value), high=max(high, value), method=method)
 
 
@@ -122,11 +141,9 @@ def _by_cluster(counts: NDArray[np.float64], clusters: NDArray[np.str_] | None) 
     return summed
 
 
-def _resampled(
-    score: OfCounts, counts: NDArray[np.float64], rng: np.random.Generator, draws: int
-) -> NDArray[np.float64]:
+def _resampled(score: OfCounts, counts: NDArray[np.float64], seed: int, draws: int) -> NDArray[np.float64]:
     """(draws,) scores of corpora drawn with replacement, each as a vector of multiplicities times the counts."""
-    n = len(counts)
+    n, rng = len(counts), np.random.Generator(np.random.PCG64(seed))
     step = max(1, 4_000_000 // n)
     found = []
     for start in range(0, draws, step):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
@@ -156,54 +156,24 @@ def _overlaps(judged: Judged) -> Iterator[Metric]:
 
 
 def _corpus(judged: Judged, ctx: Context) -> tuple[list[Metric], list[str]]:
+    corpus = corpus_overlap.Corpus(judged.answers.parsed, judged.references, judged.clusters)
     metrics, signatures = [], []
-    for name, measure in (
-        ("bleu", corpus_overlap.bleu(judged.params.bleu_tokenizer)),
-        ("chrf", corpus_overlap.chrf()),
+    for name, measure, reason in (
+        (
+            "bleu",
+            corpus_overlap.bleu(judged.params.bleu_tokenizer),
+            f"BLEU compares runs of {corpus_overlap.ORDER} words, and no reference is that long. Use exact match, F1 "
+            "or chrF.",
+        ),
+        ("chrf", corpus_overlap.chrf(), "Every reference is empty."),
     ):
-        corpus = _counted(measure, judged)
-        if float(measure.score(corpus.perfect)) <= 0:
-            reason = (
-                f"BLEU compares runs of {corpus_overlap.ORDER} words, and no reference is that long. Use exact "
-                "match, F1 or chrF."
-                if name == "bleu"
-                else "Every reference is empty."
-            )
+        if not measure.can_score(judged.references):
             metrics.append(not_estimable(name, judged.answers.n, reason))
             continue
-        value, interval = corpus_overlap.estimate(
-            measure.score, corpus, judged.clusters, ctx.rng(f"bootstrap:{name}")
-        )
+        value, interval = corpus_overlap.estimate(measure, corpus, ctx.rng(f"bootstrap:{name}"))
         metrics.append(Metric(name=name, value=value, interval=interval, n=judged.answers.n))
         signatures.append(f"{name} as sacrebleu computes it: {measure.signature}")
     return metrics, signatures
-
-
-def _counted(measure: corpus_overlap.Measure, judged: Judged) -> corpus_overlap.Corpus:
-    """Counts per example, summed over its texts."""
-    texts, references = judged.answers.parsed, judged.references
-    samples = len(texts[0])
-    missing = np.array([[text is None for text in row] for row in texts]).reshape(-1)
-
-    def counts(filled: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-        flat = [text for row in filled for text in row]
-        return measure.counts(flat, [r for r in references for _ in range(samples)])
-
-    said = counts([[text or "" for text in row] for row in texts])
-    empty = measure.counts([""] * len(texts), references)
-    perfect = measure.counts([r[0] for r in references], references)
-
-    def by_row(flat: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(flat.reshape(len(texts), samples, -1).sum(axis=1))
-
-    known = ~missing[:, None]
-    return corpus_overlap.Corpus(
-        answered=said[~missing],
-        worst=by_row(np.where(known, said, np.repeat(empty, samples, axis=0))),
-        best=by_row(np.where(known, said, np.repeat(perfect, samples, axis=0))),
-        empty=empty.mean(axis=0),
-        perfect=perfect.mean(axis=0),
-    )
 
 
 def pass_at_k(right: NDArray[np.int64], samples: int, k: int) -> NDArray[np.float64]:

@@ -99,7 +99,7 @@ def test_corpus_scores_equal_sacrebleus(measure: corpus_overlap.Measure, n: int)
     for seed in range(12):
         said, references = corpus(n, seed)
         streams = [list(s) for s in itertools.zip_longest(*references)]
-        counts = measure.counts(said, references).sum(axis=0)
+        counts = measure.counts(said, measure.read(references)).sum(axis=0)
         wanted = type(measure.scorer)().corpus_score(said, streams).score
         assert float(measure.score(counts)) == pytest.approx(wanted, abs=1e-9)
 
@@ -109,7 +109,7 @@ def test_scores_of_summed_counts_equal_sacrebleus_of_the_resampled_corpus(
     measure: corpus_overlap.Measure,
 ) -> None:
     said, references = corpus(20, 3)
-    counts = measure.counts(said, references)
+    counts = measure.counts(said, measure.read(references))
     rng = np.random.default_rng(0)
     drawn = rng.integers(0, 20, (30, 20))
     wanted = []
@@ -121,29 +121,52 @@ def test_scores_of_summed_counts_equal_sacrebleus_of_the_resampled_corpus(
 
 def test_the_bootstrap_of_a_corpus_score_agrees_with_sacrebleus_own() -> None:
     said, references = corpus(150, 8)
-    measure = corpus_overlap.bleu("13a")
-    counts = measure.counts(said, references)
-    held = corpus_overlap.Corpus(counts, counts, counts, counts.mean(axis=0), counts.mean(axis=0))
-    _, interval = corpus_overlap.estimate(measure.score, held, None, np.random.default_rng(1))
+    value, interval = estimated(corpus_overlap.bleu("13a"), said, references)
     streams = [list(s) for s in itertools.zip_longest(*references)]
     theirs = sacrebleu.BLEU().corpus_score(said, streams, n_bootstrap=2000)
+    assert value == pytest.approx(theirs.score)
     assert (interval.high - interval.low) / 2 == pytest.approx(theirs._ci, rel=0.08)
+
+
+def estimated(measure: corpus_overlap.Measure, said: Any, references: Any, clusters: Any = None) -> Any:
+    texts = [text if isinstance(text, list) else [text] for text in said]
+    held = corpus_overlap.Corpus(texts, references, clusters)
+    return corpus_overlap.estimate(measure, held, np.random.default_rng(1))
 
 
 def test_clusters_are_resampled_as_a_whole() -> None:
     said, references = corpus(60, 4)
-    measure = corpus_overlap.chrf()
-    counts = np.repeat(measure.counts(said, references), 5, axis=0)  # every example five times
-    clusters = np.repeat(np.arange(60).astype(str), 5)
-    one = counts[::5]
 
-    def width(rows: Any, groups: Any) -> float:
-        held = corpus_overlap.Corpus(rows, rows, rows, rows.mean(axis=0), rows.mean(axis=0))
-        _, interval = corpus_overlap.estimate(measure.score, held, groups, np.random.default_rng(1))
-        return interval.high - interval.low
+    def width(*held: Any) -> float:
+        _, interval = estimated(corpus_overlap.chrf(), *held)
+        return float(interval.high - interval.low)
 
-    assert width(counts, clusters) == pytest.approx(width(one, None), rel=0.05)
-    assert width(counts, None) < 0.6 * width(one, None)
+    five_times = said * 5, references * 5
+    assert width(*five_times, np.array([str(i) for i in range(60)] * 5)) == pytest.approx(
+        width(said, references), rel=0.05
+    )
+    assert width(*five_times) < 0.6 * width(said, references)
+
+
+def test_several_texts_of_an_example_are_segments_of_their_own() -> None:
+    said, references = corpus(30, 5)
+    again = texts(30, 77)
+    value, _ = estimated(
+        corpus_overlap.bleu("13a"), [list(p) for p in zip(said, again, strict=True)], references
+    )
+    streams = [list(s) for s in itertools.zip_longest(*references * 2)]
+    assert value == pytest.approx(sacrebleu.BLEU().corpus_score(said + again, streams).score)
+
+
+def test_a_missing_text_is_empty_in_the_lower_end_and_perfect_in_the_upper() -> None:
+    said, references = corpus(40, 6)
+    for measure in (corpus_overlap.bleu("13a"), corpus_overlap.chrf()):
+        value, interval = estimated(measure, [None, *said[1:]], references)
+        _, low = estimated(measure, ["", *said[1:]], references)
+        _, high = estimated(measure, [references[0][0], *said[1:]], references)
+        left_out, _ = estimated(measure, said[1:], references[1:])
+        assert value == pytest.approx(left_out)
+        assert (interval.low, interval.high) == (low.low, high.high)
 
 
 # --- pass@k ---------------------------------------------------------------------------------------
