@@ -61,7 +61,7 @@ def join(
 
 def rows_by_id(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """`rows` ascending by example id: the order in which `join` gives the records."""
-    rank = np.empty(data.rows, dtype=np.int64)
+    rank: NDArray[np.int64] = np.empty(data.rows, dtype=np.int64)
     rank[data.by_id] = np.arange(data.rows)
     return rows[np.argsort(rank[rows], kind="stable")]
 

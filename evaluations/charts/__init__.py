@@ -6,6 +6,7 @@ from evaluations.charts.confusion import confusion
 from evaluations.charts.curves import reliability, success_by_queries
 from evaluations.charts.distributions import distributions
 from evaluations.charts.errors import error_by_tenth
+from evaluations.charts.findings import shares
 from evaluations.charts.places import by_place
 from evaluations.charts.selective import risk_coverage
 
@@ -18,5 +19,6 @@ __all__ = [
     "group_bars",
     "reliability",
     "risk_coverage",
+    "shares",
     "success_by_queries",
 ]

@@ -41,7 +41,7 @@ class Null:
     def __init__(self, confidence: NDArray[np.float64], index: NDArray[np.int64]) -> None:
         self.n = len(confidence)
         order = np.lexsort((confidence, index))
-        edges = np.flatnonzero(np.diff(index[order])) + 1
+        edges: NDArray[np.int64] = np.flatnonzero(np.diff(index[order])) + 1
         held = np.split(confidence[order], edges)
         self.laws = [poisson_binomial(p) for p in held]
         self.gaps = [np.abs(np.arange(len(p) + 1) - p.sum()) / self.n for p in held]  # by number right

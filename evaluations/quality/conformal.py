@@ -29,7 +29,7 @@ def parts(
     The declared calibration split, else a seeded half of the rows (of clusters, where there are any).
     Rows to train on and rows from elsewhere are neither.
     """
-    every = np.ones(scored.n, dtype=bool)
+    every: NDArray[np.bool_] = np.ones(scored.n, dtype=bool)
     split = None if data.split is None else data.split[scored.rows]
     if split is not None:
         every = np.isin(split, ("train", "ood"), invert=True)
@@ -91,7 +91,7 @@ def measure(
     )
     rows = _Rows(own[test], scores[test], scored.errors[test], (q, low_q, high_q))
     clusters = None if data.clusters is None else data.clusters[scored.rows][test]
-    every = np.ones(n, dtype=bool)
+    every: NDArray[np.bool_] = np.ones(n, dtype=bool)
     band = stats.coverage_band(int((~missing).sum()), n, params.alpha)
     return [
         rows.coverage("coverage", "all", every, clusters),

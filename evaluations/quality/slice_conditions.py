@@ -35,7 +35,7 @@ class Conditions:
     holds: NDArray[np.int64]  # (pairs,)
 
     def mask(self, condition: int, n: int) -> NDArray[np.bool_]:
-        found = np.zeros(n, dtype=bool)
+        found: NDArray[np.bool_] = np.zeros(n, dtype=bool)
         found[self.rows[self.holds == condition]] = True
         return found
 
