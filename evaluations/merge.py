@@ -96,7 +96,8 @@ def for_parent(request: RunRequest) -> RunRequest:
 def for_judge(request: RunRequest) -> RunRequest:
     """The request of the judge's pass: the judge is the model that is loaded, and the one it judges takes its place.
 
-    Raises EvaluationError where there is no judge, or where the model would judge itself.
+    `scores` stays: whoever starts the pass names the folder of the judge's answers there. Raises EvaluationError
+    where there is no judge, or where the model would judge itself.
     """
     judge = request.judge
     if judge is None:
@@ -107,7 +108,7 @@ def for_judge(request: RunRequest) -> RunRequest:
         raise EvaluationError(
             "judge_is_model", "A model cannot judge its own answers. Choose another model as the judge."
         )
-    return request.model_copy(update={"model": judge, "judge": request.model, "scores": ""})
+    return request.model_copy(update={"model": judge, "judge": request.model})
 
 
 def environment() -> dict[str, str]:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from auditor.audits import leases
 from auditor.audits.models import EvaluationRun, RunStatus
+from auditor.audits.planning import wants_judge
 from auditor.core import store
 from auditor.core.errors import DomainError
 from auditor.registry.models import ModelVersion
@@ -62,12 +63,16 @@ class Life:
 
 @dataclass(frozen=True)
 class Pass:
-    """One child that holds a model. `option` tells the judging child where its shards are."""
+    """One child that holds a model. `option` tells the merging child where its shards are.
+
+    `judging` is the option of an earlier pass, whose answers this model judges.
+    """
 
     name: str
     version: ModelVersion
     request: RunRequest
     option: str
+    judging: str = ""
 
 
 def supervise(run: EvaluationRun, owner: str) -> None:
@@ -80,7 +85,9 @@ def supervise(run: EvaluationRun, owner: str) -> None:
         request = request_for(run)
         shutil.rmtree(life.folder, ignore_errors=True)
         life.folder.mkdir(parents=True)
-        shards = {each.option: _measure(life, each) for each in passes(run, request)}
+        shards: dict[str, Path] = {}
+        for each in passes(run, request):
+            shards[each.option] = _measure(life, each, shards)
         result, device = _judge(life, request, shards)
         files = _store(result, shards["--shards"])
         leases.succeed(run, owner, result, files, device=device, isolation=life.isolation)
@@ -102,6 +109,7 @@ def request_for(run: EvaluationRun) -> RunRequest:
     model = _model_ref(version)
     if version.parent and catalogue.get(run.evaluation).requires.parent:
         model = model.model_copy(update={"parent": _model_ref(version.parent)})
+    judge = run.audit.judge_version if wants_judge(run.evaluation, run.params) else None
     return RunRequest(
         run_id=run.pk,
         evaluation=run.evaluation,
@@ -114,6 +122,7 @@ def request_for(run: EvaluationRun) -> RunRequest:
             roles=data.roles,
             favourable_label=data.favourable_label or None,
         ),
+        judge=_model_ref(judge) if judge else None,
         seed=run.audit.seed,
         resources=str(settings.RESOURCES_DIR),
         scores=str(scores.folder(run.audit, version)),
@@ -133,7 +142,7 @@ def _model_ref(version: ModelVersion) -> ModelRef:
 
 
 def passes(run: EvaluationRun, request: RunRequest) -> list[Pass]:
-    """The children that hold a model, in turn: what the run's answers are compared with is asked first."""
+    """The children that hold a model, in turn: the parent, the audited model, the one that judges its answers."""
     version = run.audit.model_version
     found = [Pass("out", version, request, "--shards")]
     if request.model.parent and version.parent:
@@ -141,16 +150,21 @@ def passes(run: EvaluationRun, request: RunRequest) -> list[Pass]:
         answers = str(scores.folder(run.audit, version.parent))
         asked = request.model_copy(update={"model": request.model.parent, "scores": answers})
         found.insert(0, Pass("parent", version.parent, asked, "--parent-shards"))
+    if request.judge and (judge := run.audit.judge_version):
+        asked = request.model_copy(update={"scores": str(scores.folder(run.audit, judge))})
+        found.append(Pass("judge", judge, asked, "--judge-shards", judging="--shards"))
     return found
 
 
-def _measure(life: Life, each: Pass) -> Path:
+def _measure(life: Life, each: Pass, earlier: dict[str, Path]) -> Path:
     """Run a child that loads a model, and take over the shards that it leaves. Returns their folder."""
     out, request = life.folder / each.name, each.request
-    read = [Path(request.model.path), Path(request.data.path), Path(request.scores)]
+    judged = [earlier[each.judging]] if each.judging else []
+    extra = ["--judging", *map(str, judged)] if judged else []
+    read = [store.model_folder(each.version.digest), Path(request.data.path), Path(request.scores), *judged]
     with broker_for(life.run.audit, each.version) as broker:
         try:
-            child = _start("run", request, life.folder, out, read=read, broker=broker)
+            child = _start("run", request, life.folder, out, read=read, extra=extra, broker=broker)
             life.isolation.update(child.level.as_dict())
             ended = _wait(child, life, out)
         finally:  # also of a run that failed: another attempt need not ask again
@@ -328,8 +342,8 @@ def _store(result: EvaluationResult, shards: Path) -> list[leases.StoredFile]:
 
 def _salvage(run: EvaluationRun) -> None:
     """Keep the answers that an attempt collected whose worker was killed."""
-    version = run.audit.model_version
-    for name, asked in (("out", version), ("parent", version.parent)):
+    version, judge = run.audit.model_version, run.audit.judge_version
+    for name, asked in (("out", version), ("parent", version.parent), ("judge", judge)):
         if asked is not None:
             scores.keep(settings.RUNS_DIR / run.pk / name, run.audit, asked)
 

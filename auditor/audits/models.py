@@ -31,6 +31,10 @@ class Audit(models.Model):
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="audits")
     dataset_version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="audits")
     policy_versions = models.ManyToManyField(PolicyVersion, related_name="audits")
+    # another model, which judges answers where an evaluation asks for that
+    judge_version = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     status = models.CharField(max_length=16, choices=AuditStatus, default=AuditStatus.DRAFT)
     seed = (
         models.PositiveBigIntegerField()

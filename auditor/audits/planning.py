@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from auditor.audits.budgets import Budget
 from auditor.audits.facts import facts_of
-from auditor.audits.models import EvaluationRun, RunStatus
+from auditor.audits.history import History
 from auditor.core.canonical import digest_of
 from auditor.core.errors import DomainError, conflict
 from auditor.policies.document import Facts, SuiteItem
@@ -19,20 +19,8 @@ from auditor.registry.egress import Reach, origin_text, reach
 from auditor.registry.models import DatasetVersion, EndpointCredential, ModelVersion
 from evaluations import catalogue
 from evaluations.endpoints import EndpointSpec
-from evaluations.forecasting import BYTES_PER_TOKEN, Forecast, Known, forecast, total
-from evaluations.spec import Evaluation, EvaluationError, Modality, Params, Plan, Role
-
-RECENT_RUNS = 200
-READS_TEXT = frozenset(
-    {
-        Modality.TEXT_CLASSIFIER,
-        Modality.TOKEN_CLASSIFIER,
-        Modality.MASKED_LM,
-        Modality.CAUSAL_LM,
-        Modality.SEQ2SEQ,
-        Modality.EXTRACTIVE_QA,
-    }
-)
+from evaluations.forecasting import Forecast, forecast, total
+from evaluations.spec import Evaluation, EvaluationError, Params, Plan, Role
 
 
 @dataclass(frozen=True)
@@ -66,6 +54,7 @@ def plan(
     dataset_version: DatasetVersion,
     policy_versions: Sequence[PolicyVersion],
     budget: Budget | None = None,
+    judge_version: ModelVersion | None = None,
 ) -> AuditPlan:
     """The runs that the policies demand of this model on these data; what several demand is run once.
 
@@ -74,21 +63,20 @@ def plan(
     if not policy_versions:
         raise DomainError("policy_required", "Name at least one policy, for example release-gate.")
     facts = facts_of(model_version, dataset_version)
-    if Role.TARGET not in facts.roles:
-        raise DomainError(
-            "unusable_data",
-            f"{dataset_version} has no column with the role `target`. Register a version that names it.",
-        )
     spec = endpoints.spec_of(model_version)
     if spec is not None and (forbidden := _forbidden(dataset_version, model_version, spec)):
         raise DomainError("egress_forbidden", forbidden)
-    history = _History(dataset_version)
+    if judge_version is not None and judge_version.digest == model_version.digest:
+        raise DomainError(
+            "judge_is_model", "A model cannot judge its own answers. Choose another model as the judge."
+        )
+    history = History(dataset_version)
     planned: dict[str, PlannedRun] = {}
     for version in policy_versions:
         for entry in document(version).suite:
             if not entry.applies_when.holds(facts):
                 continue
-            run = _planned(entry, model_version, dataset_version, facts, history)
+            run = _planned(entry, model_version, dataset_version, facts, history, judge_version)
             before = planned.get(entry.item)
             if before and (before.evaluation, before.params) != (run.evaluation, run.params):
                 raise conflict(
@@ -97,6 +85,13 @@ def plan(
                     "Rename it in one of them, or audit under one policy at a time.",
                 )
             planned[entry.item] = run
+    demanded = [catalogue.get(p.evaluation).requires for p in planned.values()]
+    if Role.TARGET not in facts.roles and all(Role.TARGET in requires.roles for requires in demanded):
+        raise DomainError(
+            "unusable_data",
+            f"{dataset_version} has no column with the role `target`, which everything that these policies demand "
+            "needs. Register a version that names it.",
+        )
     suite = [[p.item, p.evaluation, p.version, p.params] for p in planned.values()]
     pinned = {
         "model_digest": model_version.digest,
@@ -107,8 +102,10 @@ def plan(
     }
     seed = seed_of(**pinned)
     everything = {**pins(**pinned), "policies": sorted(v.digest for v in policy_versions), "seed": seed}
-    if any(catalogue.get(p.evaluation).requires.parent and not p.refusal for p in planned.values()):
+    if any(requires.parent and not p.refusal for requires, p in zip(demanded, planned.values(), strict=True)):
         everything["parent"] = model_version.parent.digest if model_version.parent else ""
+    if judge_version and any(wants_judge(p.evaluation, p.params) and not p.refusal for p in planned.values()):
+        everything["judge"] = judge_version.digest
     takes = total([p.takes for p in planned.values() if not p.refusal])
     return AuditPlan(
         items=tuple(planned.values()),
@@ -137,17 +134,21 @@ def _planned(
     model_version: ModelVersion,
     dataset_version: DatasetVersion,
     facts: Facts,
-    history: _History,
+    history: History,
+    judge_version: ModelVersion | None,
 ) -> PlannedRun:
     evaluation = catalogue.get(entry.evaluation)
     params = evaluation.Params.model_validate(entry.params)
     refusal = _refusal(evaluation, model_version, dataset_version, facts)
+    judge = judge_version if wants_judge(evaluation.name, _stated(params)) else None
+    if not refusal and wants_judge(evaluation.name, _stated(params)):
+        refusal = _judge_refusal(evaluation, model_version, dataset_version, judge)
     takes = Forecast()
     if not refusal:
         try:
             planned = evaluation.plan(dataset_version.rows, params)
             refusal = " ".join(planned.refusals)
-            takes = _takes(evaluation, planned, model_version, history)
+            takes = _takes(evaluation, planned, model_version, history, judge)
         except EvaluationError as error:
             refusal = error.message
     return PlannedRun(
@@ -192,20 +193,51 @@ def _parent_refusal(
         )
     if parent.model.modality != model_version.model.modality:
         return f"{evaluation.name} compares like with like: the parent {parent} is a {parent.model.modality} model."
-    served, own = endpoints.spec_of(parent), endpoints.spec_of(model_version)
+    return _refusal_beside(parent, model_version, dataset_version)
+
+
+def wants_judge(evaluation: str, params: Mapping[str, object]) -> bool:
+    """Whether another model judges the answers of such a run: not where a fixed rule does."""
+    return catalogue.get(evaluation).requires.judge and params.get("rubric") is None
+
+
+def _judge_refusal(
+    evaluation: Evaluation,
+    model_version: ModelVersion,
+    dataset_version: DatasetVersion,
+    judge: ModelVersion | None,
+) -> str:
+    if judge is None:
+        return f"{evaluation.name} needs a model that judges the answers. Name one with --judge."
+    if judge.model.modality not in evaluation.requires.modalities:
+        return f"{judge} is a {judge.model.modality} model, which cannot judge answers. Name another judge."
+    return _refusal_beside(judge, model_version, dataset_version)
+
+
+def _refusal_beside(other: ModelVersion, model_version: ModelVersion, data: DatasetVersion) -> str:
+    """Why another model may not be asked beside the audited one; "" where it may."""
+    served, own = endpoints.spec_of(other), endpoints.spec_of(model_version)
     if served and own and served.price.currency != own.price.currency:
         return (
-            f"The parent {parent} is priced in {served.price.currency} and {model_version} in {own.price.currency}: "
+            f"{other} is priced in {served.price.currency} and {model_version} in {own.price.currency}: "
             "one budget cannot hold both. State the prices in one currency."
         )
-    return _forbidden(dataset_version, parent, served) if served else ""
+    return _forbidden(data, other, served) if served else ""
 
 
-def _takes(evaluation: Evaluation, planned: Plan, model_version: ModelVersion, history: _History) -> Forecast:
-    """The run itself, and the parent's answers to the same questions where it compares with them."""
+def _takes(
+    evaluation: Evaluation,
+    planned: Plan,
+    model_version: ModelVersion,
+    history: History,
+    judge: ModelVersion | None,
+) -> Forecast:
+    """The run itself, the parent's answers to the same questions, and what the judge reads and says of each."""
     versions = [model_version]
     if evaluation.requires.parent and model_version.parent:
         versions.append(model_version.parent)
+    if judge is not None:
+        versions.append(judge)
     parts = []
     for version in versions:
         spec = endpoints.spec_of(version)
@@ -216,59 +248,6 @@ def _takes(evaluation: Evaluation, planned: Plan, model_version: ModelVersion, h
     own = parts[0].smallest_detectable_effect
     both = total(parts)
     return Forecast(**{**vars(both), "smallest_detectable_effect": own})
-
-
-class _History:
-    """What earlier runs tell of how fast models answer, and of how long the rows of these data are."""
-
-    def __init__(self, dataset_version: DatasetVersion) -> None:
-        self._data = dataset_version
-        self._runs: dict[str, list[tuple[str, str, dict[str, float]]]] = {}
-
-    def known(self, version: ModelVersion, evaluation: str, spec: EndpointSpec | None) -> Known:
-        return Known(
-            tokens_per_query=self._tokens(version),
-            queries_per_second=self._rate(version, evaluation, spec),
-            rows_per_request=spec.rest.rows_per_request if spec and spec.rest else 1,
-        )
-
-    def _of(self, version: ModelVersion) -> list[tuple[str, str, dict[str, float]]]:
-        """(evaluation, data digest, cost) of the latest runs of this model that ended well."""
-        if version.digest not in self._runs:
-            rows = EvaluationRun.objects.filter(
-                status=RunStatus.SUCCEEDED, audit__model_version__digest=version.digest
-            )
-            self._runs[version.digest] = list(
-                rows.order_by("-finished_at").values_list(
-                    "evaluation", "audit__dataset_version__digest", "cost"
-                )[:RECENT_RUNS]
-            )
-        return self._runs[version.digest]
-
-    def _rate(self, version: ModelVersion, evaluation: str, spec: EndpointSpec | None) -> float | None:
-        queries = seconds = 0.0
-        for name, _, cost in self._of(version):
-            if name == evaluation and cost.get("queries"):
-                queries += cost["queries"]
-                seconds += cost.get("wall_seconds", 0.0)
-        if seconds:
-            return queries / seconds
-        rows = spec.rest.rows_per_request if spec and spec.rest else 1
-        return spec.requests_per_second * rows if spec and spec.requests_per_second else None
-
-    def _tokens(self, version: ModelVersion) -> float | None:
-        queries = tokens = 0.0
-        for _, data, cost in self._of(version):
-            if data == self._data.digest and cost.get("queries") and cost.get("tokens"):
-                queries += cost["queries"]
-                tokens += cost["tokens"]
-        if queries:
-            return tokens / queries
-        if version.model.modality not in READS_TEXT:
-            return 0.0
-        if self._data.format not in ("csv", "jsonl"):  # packed: its size says little
-            return None
-        return self._data.size / self._data.rows / BYTES_PER_TOKEN
 
 
 def _warnings(version: ModelVersion, spec: EndpointSpec | None, takes: Forecast, budget: Budget) -> list[str]:

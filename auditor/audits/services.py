@@ -30,6 +30,7 @@ def submit(
     policy_versions: Sequence[PolicyVersion],
     supersedes: Audit | None = None,
     budget: Budget | None = None,
+    judge_version: ModelVersion | None = None,
 ) -> Audit:
     """Freeze every digest, queue the runs and wake the workers once this is committed."""
     budget = (budget or Budget()).checked()
@@ -38,8 +39,13 @@ def submit(
         raise DomainError(
             "not_found", f"There is no data set “{dataset_version}” that you can see.", status=404
         )
+    if judge_version is not None and judge_version.model.team_id not in principal.roles:
+        raise DomainError("not_found", f"There is no model “{judge_version}” that you can see.", status=404)
     planned = plan(
-        model_version=model_version, dataset_version=dataset_version, policy_versions=policy_versions
+        model_version=model_version,
+        dataset_version=dataset_version,
+        policy_versions=policy_versions,
+        judge_version=judge_version,
     )
     with connection.cursor() as cursor:  # so that two submissions cannot both be the 2nd audit
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('audits:' || %s))", [model_version.digest])
@@ -51,6 +57,7 @@ def submit(
         digest=planned.digest,
         ordinal=Audit.objects.filter(model_version__digest=model_version.digest).count() + 1,
         supersedes=supersedes,
+        judge_version=judge_version,
         **vars(budget),
         requested_by_id=principal.user_id,
     )

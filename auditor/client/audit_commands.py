@@ -38,6 +38,7 @@ def audit() -> None:
 @click.option(
     "--json", "json_file", type=REPORT, help="Write the report card with its proof, for `auditor verify`."
 )
+@click.option("--judge", type=Reference(), help="Another model, which judges answers, such as judge@1.")
 @click.option(
     "--max-requests", type=click.IntRange(1), help="Budget at the endpoint: requests, repeated ones too."
 )
@@ -68,6 +69,7 @@ def run(
     json_file: Path | None,
     dry_run: bool,
     supersedes: str | None,
+    judge: str | None,
     **budget: float | None,
 ) -> int:
     """Audit the version MODEL under one or more policies."""
@@ -80,6 +82,7 @@ def run(
         "policies": list(policies),
         "dry_run": dry_run,
         "supersedes": supersedes,
+        "judge": judge,
         **budget,
     }
     started = session.client.post("audits", body)

@@ -327,3 +327,78 @@ def test_a_version_is_compared_with_its_parent_each_in_a_child_of_its_own(
     assert change.ci_low < change.value < change.ci_high
     assert sum(service.asked.values()) - asked <= 4 * 8  # the answers were shared: only the probes were asked
     assert list(scores.folder(run.audit, small_version).iterdir())
+
+
+JUDGED = """
+schema: policy/1
+name: judged
+title: Judged answers
+valid_days: 30
+suite:
+  - {item: judge, evaluation: quality.judge}
+controls:
+  - id: QUAL-05
+    title: Judged rate
+    area: quality
+    item: judge
+    metric: judged_rate_raw
+    comparison: ">="
+    limit: 0.5
+    rationale: A test's own.
+"""
+
+
+def test_another_model_judges_the_answers_in_a_child_of_its_own(
+    as_engineer: Principal, team: Team, engineer: User, settings: LazySettings
+) -> None:
+    settings.EGRESS_ALLOW = LOOPBACK
+    told: list[str] = []
+
+    def chat(path: str, body: Any) -> tuple[int, dict[str, str], bytes]:
+        said = " ".join(message["content"] for message in body["messages"])
+        told.append(f"{body['model']}: {said}")
+        if body["model"] == "judge":
+            text = (
+                "PASS" if "even" in said.rpartition("Criterion")[0] + said.rpartition("====")[0] else "FAIL"
+            )
+        else:
+            number = "".join(c for c in said if c.isdigit())
+            text = "It is even." if number and int(number) % 2 == 0 else "It is odd."
+        reply = {
+            "model": body["model"],
+            "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 3},
+        }
+        return 200, {}, json.dumps(reply).encode()
+
+    table = b"question\n" + b"".join(b"What is %d?\n" % number for number in range(40))
+    data = put_table(team, engineer, "questions", table, {"question": "input"}, egress=("same_network",))
+    with serving(chat) as server:
+        model, judge = (
+            put_endpoint(
+                team,
+                engineer,
+                EndpointSpec(
+                    protocol="openai_chat",
+                    url=f"{server.url}/v1",
+                    model=name,
+                    price=Price(input_per_million=1),
+                ),
+                name=name,
+                modality="causal_lm",
+            )
+            for name in ("writer", "judge")
+        )
+        policy = publish(principal=None, source=JUDGED)
+        alone = services.plan(model_version=model, dataset_version=data, policy_versions=[policy])
+        assert "--judge" in alone.items[0].refusal
+        submit(as_engineer, model, data, policy, judge_version=judge, budget=Budget(max_tokens=10**6))
+        run = carried_out()
+    assert (run.status, run.reason) == (RunStatus.SUCCEEDED, "")
+    assert Metric.objects.get(run=run, name="judged_rate_raw").value == pytest.approx(0.5)
+    writer = [text for text in told if text.startswith("writer: What is")]
+    assert len(set(writer)) == 40
+    assert run.spent["requests"] == len(told)
+    assert run.spent["tokens"] == 12 * len(told)
+    assert {"endpoint", "judge_endpoint"} <= set(run.environment)
+    assert list(scores.folder(run.audit, judge).iterdir())

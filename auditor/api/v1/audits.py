@@ -40,6 +40,7 @@ class NewAudit(Schema):
     dataset: str = Field(max_length=110, examples=["adult@1"])
     policies: list[str] = Field(min_length=1, max_length=10, examples=[["release-gate"]])
     supersedes: str | None = None
+    judge: str | None = Field(None, max_length=110, description="Another model, which judges answers.")
     max_requests: int | None = Field(None, gt=0, le=10**15)
     max_tokens: int | None = Field(None, gt=0, le=10**15)
     max_cost: float | None = Field(None, gt=0, le=10**15)
@@ -150,6 +151,7 @@ class AuditOut(Schema):
     digest: str
     ordinal: int
     supersedes: str | None
+    judge: str | None
     budget: BudgetOut
     requested_by: str
     created_at: datetime
@@ -245,6 +247,7 @@ def _audit_out(audit: Audit) -> AuditOut:
         digest=audit.digest,
         ordinal=audit.ordinal,
         supersedes=audit.supersedes_id,
+        judge=str(audit.judge_version) if audit.judge_version else None,
         budget=BudgetOut(**{name: getattr(audit, name) for name in BudgetOut.model_fields}),
         requested_by=str(audit.requested_by),
         created_at=audit.created_at,
@@ -287,6 +290,7 @@ def create(request: Caller, payload: NewAudit) -> HttpResponse:
     model_version = by_reference(request.auth, ModelVersion, payload.model)
     dataset_version = by_reference(request.auth, DatasetVersion, payload.dataset)
     policy_versions = [resolve(request.auth, name) for name in payload.policies]
+    judge_version = by_reference(request.auth, ModelVersion, payload.judge) if payload.judge else None
     budget = Budget(payload.max_requests, payload.max_tokens, payload.max_cost)
     if payload.dry_run:
         plan = services.plan(
@@ -294,6 +298,7 @@ def create(request: Caller, payload: NewAudit) -> HttpResponse:
             dataset_version=dataset_version,
             policy_versions=policy_versions,
             budget=budget,
+            judge_version=judge_version,
         )
         return reply(_plan_out(plan))
     audit = services.submit(
@@ -303,6 +308,7 @@ def create(request: Caller, payload: NewAudit) -> HttpResponse:
         policy_versions=policy_versions,
         supersedes=fetch(request.auth, Audit, pk=payload.supersedes) if payload.supersedes else None,
         budget=budget,
+        judge_version=judge_version,
     )
     return reply(_audit_out(audit), 202, f"audits/{audit.pk}", POLL_SECONDS)
 
