@@ -55,11 +55,13 @@ class Item:
 
 @dataclass
 class Subject:
-    """What is evaluated: the model is loaded when the first evaluation needs it, the parent likewise."""
+    """What is evaluated: the model is loaded when the first evaluation needs it, the parent and the judge likewise."""
 
     ref: ModelRef
     model: Any = None
     parent: Any = None
+    judge_ref: ModelRef | None = None
+    judge: Any = None
 
     def loaded(self) -> Model:
         from evaluations.models.loader import load
@@ -73,6 +75,13 @@ class Subject:
         if self.parent is None and self.ref.parent is not None:
             self.parent = load(self.ref.parent)
         return self.parent  # type: ignore[no-any-return]
+
+    def loaded_judge(self) -> Model:
+        from evaluations.models.loader import load
+
+        if self.judge is None and self.judge_ref is not None:
+            self.judge = load(self.judge_ref)
+        return self.judge  # type: ignore[no-any-return]
 
 
 def run_items(
@@ -96,6 +105,7 @@ def run_items(
     store = ScoreStore(out / "scores" if out else None)
     with _folder(out) as place:
         for item in items:
+            judges = catalogue.get(item.evaluation).requires.judge
             request = RunRequest(
                 run_id="local",
                 evaluation=item.evaluation,
@@ -103,6 +113,7 @@ def run_items(
                 model=subject.ref,
                 data=data_ref,
                 seed=seed,
+                judge=subject.judge_ref if judges else None,
                 resources=resources,
             )
 
@@ -126,7 +137,7 @@ def _run(
     report: Callable[[Progress], None],
 ) -> EvaluationResult:
     from evaluations.context import Context
-    from evaluations.merge import finished, for_parent
+    from evaluations.merge import finished, for_judge, for_parent
     from evaluations.runner import Meter, check_access, check_before_data, checked_plan, resolve
 
     evaluation, params = resolve(request)
@@ -144,6 +155,12 @@ def _run(
         theirs = Context(asked, out, on_progress=report, total=total, store=store)
         parent = subject.loaded_parent()
         context.parent_states = _states(evaluation, parent, data, params, theirs, shards)
+    if request.judge is not None:
+        asked = for_judge(request)
+        judge = subject.loaded_judge()
+        check_access(evaluation, judge)
+        theirs = Context(asked, out, on_progress=report, total=total, store=store)
+        context.judge_states = _states(evaluation, judge, data, params, theirs, shards, states)
     result = evaluation.merge(states, data, params, context)
     report(Progress(done=total, total=total, message="done"))
     return finished(result, [spent.since_last(model)], [model.device])
@@ -156,14 +173,21 @@ def _states(
     params: Params,
     context: Context,
     shards: Sequence[Shard],
+    judging: Sequence[ShardState] | None = None,
 ) -> list[ShardState]:
+    """What the model answers, or what it says as the judge of the shards `judging`."""
     from evaluations.engine import fingerprint
+    from evaluations.runner import judged
 
     states = []
     with fingerprint.watching(model, data):
-        for shard in shards:
+        for number, shard in enumerate(shards):
             context.offset = shard.start
-            states.append(evaluation.run_shard(model, data, params, context, shard))
+            if judging is None:
+                states.append(evaluation.run_shard(model, data, params, context, shard))
+            else:
+                context.judged = judging[number]
+                states.append(judged(evaluation).judge_shard(model, data, params, context, shard))
     return states
 
 
@@ -191,6 +215,7 @@ def run(
     favourable_label: str | None = None,
     labels: Sequence[str] = (),
     parent: Any = None,
+    judge: Any = None,
     params: Mapping[str, Any] | None = None,
     seed: int = 0,
     resources: str = "",
@@ -201,6 +226,7 @@ def run(
     `model` is a folder, a ModelRef, a fitted scikit-learn classifier or any object with the methods of
     `evaluations.models.protocol`. `data` is a frame, a file, a folder or a DataRef. Columns without a
     role are inputs. `params` are those of the evaluation; with several, a mapping from name to params.
+    `judge` is another model that judges answers, for evaluations that take one.
     Raises EvaluationError where nothing could be run at all.
     """
     from evaluations.results import Results, bars
@@ -215,6 +241,8 @@ def run(
         )
     items = [Item(name, catalogue.get(name).name, given.get(name, {})) for name in names]
     subject = _subject(model, labels, parent)
+    if judge is not None:
+        subject.judge_ref, subject.judge = _model(judge, ())
     with tempfile.TemporaryDirectory(prefix="auditor-") as folder:
         ref = _data_ref(data, Path(folder), target, sensitive, roles, favourable_label)
         with bars(names, shown=progress) as on_progress:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluations import catalogue, runner
+from evaluations import catalogue, local, runner
 from evaluations.merge import for_judge
 from evaluations.quality import judge_asking, judge_scores, rubrics
 from evaluations.quality.judge import JudgeParams
@@ -285,7 +285,21 @@ def test_verdicts_that_cannot_be_used_are_said(change: Any, message: str, tmp_pa
         measured(seq.Writing(seq.fickle), seq.Writing(seq.strict), seq.judged(30).assign(**change), tmp_path)
 
 
-# --- as processes ---------------------------------------------------------------------------------
+# --- from a notebook, and as processes ------------------------------------------------------------
+
+
+def test_a_judge_is_given_in_a_notebook(tmp_path: Path) -> None:
+    table = seq.judged(60)
+    results = local.run(
+        "quality.judge",
+        seq.knowing(table),
+        table,
+        roles={column: role.value for column, role in seq.JUDGED_ROLES.items()},
+        judge=seq.Writing(seq.strict),
+        progress=False,
+    )
+    found = metrics(results.ended["quality.judge"])
+    assert found["judged_rate"].value == 1
 
 
 def test_model_and_judge_run_apart_and_are_merged(tmp_path: Path) -> None:
