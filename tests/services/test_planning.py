@@ -328,3 +328,70 @@ def test_the_parents_service_must_be_allowed_to_see_the_data_too(
     assert not allowed.refusal
     assert allowed.takes.requests == 32  # the parent's alone
     assert allowed.takes.cost == pytest.approx(0.32)
+
+
+# --- a judge -------------------------------------------------------------------------------------
+
+JUDGED = COMPARING.replace("no-worse", "judged").replace("quality.version_change", "quality.judge")
+JUDGED = JUDGED.replace("accuracy_change", "judged_rate")
+BY_RULE = JUDGED.replace("name: judged", "name: by-rule").replace(
+    "evaluation: quality.judge}",
+    "evaluation: quality.judge, params: {rubric: {kind: contains, phrases: [good]}}}",
+)
+
+
+def writer(team: Team, engineer: User, name: str, **more: Any) -> ModelVersion:
+    served = EndpointSpec(
+        protocol="openai_chat", url=HERE + "/v1", model=name, price=Price(per_request=1, **more)
+    )
+    return put_endpoint(team, engineer, served, name=name, modality="causal_lm")
+
+
+def test_a_judge_is_named_is_another_model_and_is_pinned(
+    as_engineer: Principal, team: Team, engineer: User, adult: DatasetVersion
+) -> None:
+    policy, data = publish(principal=None, source=JUDGED), with_egress(adult, HERE)
+    model, judge, other = (writer(team, engineer, name) for name in ("writer", "judge", "other"))
+    (alone,) = plan_of(model, data, policy).items
+    assert "--judge" in alone.refusal
+    with pytest.raises(DomainError) as refused:
+        plan_of(model, data, policy, judge_version=model)
+    assert refused.value.code == "judge_is_model"
+    plans = [plan_of(model, data, policy, judge_version=each) for each in (judge, other)]
+    assert plans[0].seed == plans[1].seed
+    assert plans[0].digest != plans[1].digest
+    assert (plans[0].takes.queries, plans[0].takes.cost) == (2000, 2000.0)  # the model, and its judge
+    audit = services.submit(
+        principal=as_engineer,
+        model_version=model,
+        dataset_version=data,
+        policy_versions=[policy],
+        judge_version=judge,
+    )
+    assert (audit.digest, audit.judge_version) == (plans[0].digest, judge)
+
+
+def test_a_judge_that_cannot_be_asked_is_refused_with_the_reason(
+    team: Team, engineer: User, adult: DatasetVersion, income: ModelVersion
+) -> None:
+    policy, data = publish(principal=None, source=JUDGED), with_egress(adult, HERE)
+    model = writer(team, engineer, "writer")
+    elsewhere = EndpointSpec(protocol="openai_chat", url="https://elsewhere.example/v1", model="judge")
+    for judge, word in (
+        (income, "cannot judge"),
+        (writer(team, engineer, "dear", currency="EUR"), "one budget"),
+        (put_endpoint(team, engineer, elsewhere, name="away", modality="causal_lm"), "--egress"),
+    ):
+        (item,) = plan_of(model, data, policy, judge_version=judge).items
+        assert word in item.refusal
+
+
+def test_a_fixed_rule_needs_no_judge(team: Team, engineer: User, adult: DatasetVersion) -> None:
+    policy = publish(principal=None, source=BY_RULE)
+    model, judge = (writer(team, engineer, name) for name in ("writer", "judge"))
+    data = with_egress(adult, HERE)
+    for named in (None, judge):
+        found = plan_of(model, data, policy, judge_version=named)
+        (item,) = found.items
+        assert not item.refusal
+        assert item.takes.queries == 1000
