@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from evaluations import catalogue
+from evaluations.models.loader import load
 from evaluations.quality import hallucination_scores, support
 from evaluations.spec import EvaluationError, EvaluationResult, MetricStatus, Role
 from evaluations.stats import mean_interval
-from tests.evaluations import make, seq
+from tests.evaluations import lm, make, seq
 from tests.evaluations.cases import quality_hallucination
 
 HALLUCINATION = catalogue.get("quality.hallucination")
@@ -196,6 +197,29 @@ def test_a_true_answer_that_is_no_choice_is_said(tmp_path: Path) -> None:
     model = quality_hallucination.stand_in(tmp_path)[0]
     with pytest.raises(EvaluationError, match=r"Row 3 .*'q0002'"):
         measured(model, table, tmp_path)
+
+
+def test_a_causal_model_is_asked_for_texts_and_for_its_beliefs(tmp_path: Path) -> None:
+    ref = lm.causal_lm(tmp_path / "model")
+    model: Any = load(ref)
+    table = seq.with_choices(8)
+    asked = make.request(
+        "quality.hallucination",
+        make.data_ref(table, tmp_path, seq.CHOICE_ROLES),
+        ref,
+        settings={"max_new_tokens": 8},
+        samples=2,
+        prompt="{input}",
+    )
+    found = metrics(make.evaluate(HALLUCINATION, model, asked, tmp_path))
+    assert all(m.value is not None for m in found.values())
+    right, share = [], []
+    for question, choices in zip(table.text, table.choices, strict=True):
+        beliefs = [model.loglikelihoods([(question, f" {choice}")])[0].logprob for choice in choices]
+        right.append(beliefs[0] > max(beliefs[2:]))
+        share.append(np.exp(beliefs[:2]).sum() / np.exp(beliefs).sum())
+    assert found["mc1"].value == pytest.approx(np.mean(right))
+    assert found["mc2"].value == pytest.approx(np.mean(share), abs=1e-4)
 
 
 def test_made_up_answers_are_shown(tmp_path: Path) -> None:
