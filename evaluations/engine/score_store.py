@@ -35,8 +35,10 @@ CHUNK = 2048  # rows asked for at once: what a cancel waits for
 WRITE_EVERY = 20.0  # seconds: what a killed run asks again
 ID = "example_id"
 DECIDING = (
+    "lightgbm",
     "numpy",
     "onnxruntime",
+    "pillow",
     "scikit-learn",
     "skops",
     "tokenizers",

@@ -56,6 +56,8 @@ NOT_YET = {
     "ForSpeechSeq2Seq": "Audio",
     "ForCTC": "Audio",
     "ForTextToWaveform": "Audio",
+    "WhisperForConditionalGeneration": "Audio",
+    "Speech2TextForConditionalGeneration": "Audio",
     "ForVideoClassification": "Video",
 }
 

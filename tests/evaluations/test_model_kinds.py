@@ -145,6 +145,7 @@ def test_an_image_folder_without_its_preparation_is_refused(tmp_path: Path) -> N
         ("DetrForObjectDetection", "Object detection"),
         ("SegformerForSemanticSegmentation", "Image segmentation"),
         ("Wav2Vec2ForCTC", "Audio"),
+        ("WhisperForConditionalGeneration", "Audio"),
     ],
 )
 def test_tasks_without_an_adapter_are_skipped_as_not_supported_yet(
@@ -335,3 +336,46 @@ def test_an_onnx_network_of_user_and_item_scores_as_the_factors_in_it(tmp_path: 
     plain = load(kinds.reference(tmp_path / "plain", Modality.RECOMMENDER))
     users = ["3", "u0", "nobody"]
     assert network.scores(users) == pytest.approx(plain.scores(users), abs=1e-5, nan_ok=True)
+
+
+# --- what a folder says it is --------------------------------------------------------------------------
+
+
+def test_a_folder_says_what_it_is(tmp_path: Path) -> None:
+    import lightgbm
+    import xgboost
+
+    from evaluations.models.detect import detect
+
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    folders = {name: tmp_path / name for name in ("image", "int8", "likes", "xgb", "xgbr", "lgb", "lgbj")}
+    kinds.tiny_image_network(folders["image"])
+    kinds.to_onnx(folders["image"], folders["int8"], quantised=True)
+    factors(folders["likes"])
+    for name in ("xgb", "xgbr", "lgb", "lgbj"):
+        folders[name].mkdir()
+    for name, objective in (("xgb", "binary:logistic"), ("xgbr", "reg:squarederror")):
+        booster = xgboost.train({"objective": objective, "nthread": 1}, xgboost.DMatrix(x, x[:, 0] > 0), 1)
+        booster.save_model(folders[name] / "model.json")
+    trees = lightgbm.train(
+        {"objective": "regression", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(x, x[:, 0]), 1
+    )
+    trees.save_model(folders["lgb"] / "model.txt")
+    (folders["lgbj"] / "model.json").write_text(json.dumps(trees.dump_model()))
+    chat = {"schema": "endpoint/1", "protocol": "openai_chat", "url": "https://m.example.org", "model": "m"}
+    rest = {**chat, "protocol": "rest", "rest": {"gives": "values"}}
+    for name, spec in (("chat", chat), ("rest", rest)):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        (folders[name] / "endpoint.json").write_text(json.dumps(spec))
+    assert {name: detect(folder) for name, folder in folders.items()} == {
+        "chat": (Modality.CAUSAL_LM, ModelFormat.ENDPOINT),
+        "rest": (Modality.TABULAR_REGRESSION, ModelFormat.ENDPOINT),
+        "image": (Modality.IMAGE_CLASSIFIER, ModelFormat.SAFETENSORS),
+        "int8": (Modality.IMAGE_CLASSIFIER, ModelFormat.ONNX),
+        "likes": (Modality.RECOMMENDER, ModelFormat.SAFETENSORS),
+        "xgb": (Modality.TABULAR, ModelFormat.XGBOOST),
+        "xgbr": (Modality.TABULAR_REGRESSION, ModelFormat.XGBOOST),
+        "lgb": (Modality.TABULAR_REGRESSION, ModelFormat.LIGHTGBM),
+        "lgbj": (Modality.TABULAR_REGRESSION, ModelFormat.LIGHTGBM),
+    }

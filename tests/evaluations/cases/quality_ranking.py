@@ -34,6 +34,7 @@ CASE = Case(
     roles=dict(kinds.RANKING_ROLES),
     data={},
     params={"k": 5},
+    rows=150,  # enough of each kind of item to be shown
     model=by_number,
     label=None,
     silent=lambda: kinds.Liking(lambda user, item: np.nan, kinds.CATALOGUE),
