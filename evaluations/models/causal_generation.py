@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria
+from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 from transformers import StoppingCriteriaList as Criteria
 
 from evaluations.engine import packed_choices
 from evaluations.engine.batching import token_budget_batches
 from evaluations.models.protocol import Generation
+from evaluations.models.sampling import SeededTokens, ended_at
 from evaluations.spec import GenerationSettings
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _batch(
     pad = model.tokenizer.pad_token_id
     ids = [[pad if pad is not None else 0] * (longest - len(row)) + row for row in encoded]
     seen = [[0] * (longest - len(row)) + [1] * len(row) for row in encoded]
-    chooser = Chooser(settings, seeds)
+    chooser = SeededTokens(seeds, settings.temperature, settings.top_p)
     stops = Stops(model.tokenizer, settings.stop, longest, len(encoded))
     with torch.inference_mode():
         out = model.network.generate(
@@ -134,45 +134,13 @@ def _batch(
         text = model.tokenizer.decode(new[:length], skip_special_tokens=True)
         found.append(
             Generation(
-                before_first(text, settings.stop),
+                ended_at(text, settings.stop)[0],
                 prompt_tokens=len(encoded[row]),
                 output_tokens=len(new) if length is None else length,
                 cut=length is None,
             )
         )
     return found
-
-
-def before_first(text: str, stops: Sequence[str]) -> str:
-    """The text before the first of `stops` that occurs in it."""
-    return text[: min((text.index(stop) for stop in stops if stop and stop in text), default=len(text))]
-
-
-class Chooser(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
-    """Leaves one token to choose from: the most probable, or one drawn by the prompt's own generator."""
-
-    def __init__(self, settings: GenerationSettings, seeds: Sequence[int]) -> None:
-        self.settings = settings
-        self.generators = [np.random.Generator(np.random.PCG64(seed)) for seed in seeds]
-        self.broken = [False] * len(seeds)
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        bad = scores.isnan().any(dim=-1) | ~(scores > -torch.inf).any(dim=-1)
-        if bad.any():
-            self.broken = [was or now for was, now in zip(self.broken, bad.tolist(), strict=True)]
-            scores = torch.where(bad[:, None], 0.0, scores)
-        if self.settings.temperature == 0:
-            return scores
-        probs, order = torch.softmax(scores.double() / self.settings.temperature, dim=-1).sort(
-            dim=-1, descending=True, stable=True
-        )
-        below = probs.cumsum(dim=-1)
-        kept = below - probs < self.settings.top_p  # the fewest tokens that hold top_p together
-        total = torch.where(kept, probs, 0.0).sum(dim=-1, keepdim=True)
-        at = torch.tensor([g.random() for g in self.generators], device=scores.device, dtype=torch.float64)
-        rank = (below <= at[:, None] * total).sum(dim=-1, keepdim=True)
-        token = order.gather(1, rank.clamp(max=scores.shape[-1] - 1))
-        return torch.full_like(scores, -torch.inf).scatter(1, token, 0.0)
 
 
 class Stops(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped
