@@ -61,14 +61,10 @@ def _asked(
         found = iter(question([request for i in positions for request in asked[i]]))
         by_row = [[next(found) for _ in asked[i]] for i in positions]
         whole = [None if None in held else [one for one in held if one is not None] for held in by_row]
-        columns = [
-            [held and [one.logprob for one in held] for held in whole],
-            [held and [one.greedy for one in held] for held in whole],
-        ]
-        return pa.table(
-            [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)],
-            schema=SCHEMA,
-        )
+        logprobs = [None if held is None else [one.logprob for one in held] for held in whole]
+        greedy = [None if held is None else [one.greedy for one in held] for held in whole]
+        given = zip((logprobs, greedy), SCHEMA, strict=True)
+        return pa.table([pa.array(values, field.type) for values, field in given], schema=SCHEMA)
 
     # What is asked is part of the id, so that other prompts of the same row are other questions.
     ids = np.array([f"{data.ids[i]}:{_digest(held)}" for i, held in zip(rows, asked, strict=True)])
@@ -83,6 +79,10 @@ def _digest(requests: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(requests).encode()).hexdigest()[:32]
 
 
+def _is_logprob(value: float | None) -> bool:
+    return value is not None and math.isfinite(value) and value <= MOST
+
+
 def collect(
     states: Sequence[ShardState], data: Dataset, rows: NDArray[np.int64], counts: Sequence[int]
 ) -> list[list[float] | None]:
@@ -90,14 +90,11 @@ def collect(
 
     `counts` says how many each must hold, in the same order. Raises `bad_records` for what no honest run writes.
     """
-    found: list[list[float] | None] = records.join(states, COLUMNS, data, rows).column("logprob").to_pylist()
+    found = records.join(states, COLUMNS, data, rows).column("logprob").to_pylist()
     for held, count in zip(found, counts, strict=True):
-        if held is not None and not (
-            len(held) == count
-            and all(value is not None and math.isfinite(value) and value <= MOST for value in held)
-        ):
+        if held is not None and (len(held) != count or not all(map(_is_logprob, held))):
             raise EvaluationError(
                 "bad_records",
                 "A record holds values that are no log-likelihoods of what was asked. Run it again.",
             )
-    return found
+    return list(found)
