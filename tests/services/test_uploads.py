@@ -285,6 +285,33 @@ def test_a_model_version_holds_what_was_announced_and_its_files_lie_in_the_store
     assert not Upload.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("modality", "files", "format"),
+    [
+        (
+            "causal_lm",
+            {
+                "endpoint.json": b'{"schema": "endpoint/1", "protocol": "openai_chat", "model": "m", '
+                b'"url": "https://models.example.org/v1"}'
+            },
+            "endpoint",
+        ),
+        ("tabular_regression", {"model.skops": skops_bytes()}, "skops"),
+    ],
+)
+def test_other_kinds_of_model_are_stored_with_their_format(
+    modality: str, files: dict[str, bytes], format: str, as_engineer: Principal
+) -> None:
+    services.register_model(principal=as_engineer, name="other", modality=modality)
+    upload = services.start_upload(
+        principal=as_engineer, kind="model", name="other", manifest=manifest(files)
+    )
+    send(as_engineer, upload, files)
+    version = services.complete_upload(principal=as_engineer, upload=upload)
+    assert isinstance(version, ModelVersion)
+    assert (version.model.modality, version.format) == (modality, format)
+
+
 def test_a_data_set_version_holds_its_counts(as_engineer: Principal, dataset: Dataset) -> None:
     files = {"adult.csv": CSV}
     announced = manifest(files, roles=ROLES, favourable_label=">50K", languages=["en"], held_out=True)
