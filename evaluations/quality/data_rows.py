@@ -55,22 +55,33 @@ IMAGES = "Near duplicates of images are not looked for."
 
 def keys(data: Dataset, near: bool = False) -> NDArray[np.int64]:
     """A number per row, equal where the inputs (and passages) are, or are alike."""
-    columns = [*data.ref.columns(Role.INPUT), *data.ref.columns(Role.CONTEXT)]
-    values = [data.table.column(column).to_pylist() for column in columns]
-    turned = _alike if near else _exact
-    found = [
-        hashlib.sha256(turned(row).encode("utf-8", "surrogatepass")).digest()
-        for row in zip(*values, strict=True)
-    ]
-    return np.unique(np.array(found), return_inverse=True)[1]
+    found: NDArray[np.int64] = np.zeros(data.rows, dtype=np.int64)
+    for column in (*data.ref.columns(Role.INPUT), *data.ref.columns(Role.CONTEXT)):
+        codes = _codes(data.table.column(column), near)
+        found = np.unique(found * (int(codes.max()) + 1) + codes, return_inverse=True)[1]
+    return found
 
 
-def _exact(row: tuple[Any, ...]) -> str:
-    return repr([value.get("bytes") if isinstance(value, dict) else value for value in row])
+def _codes(column: pa.ChunkedArray, near: bool) -> NDArray[np.int64]:
+    """A number per cell, equal where the values are, or are alike. Each distinct value is looked at once."""
+    values = column.combine_chunks()
+    try:
+        encoded = values.dictionary_encode(null_encoding="encode")
+        distinct, index = encoded.dictionary, np.asarray(encoded.indices, np.int64)
+        if not near:
+            return index
+    except pa.ArrowNotImplementedError:  # lists, images
+        distinct, index = values, np.arange(len(values))
+    number: dict[str, int] = {}
+    turned = _plain if near else _whole
+    codes = [number.setdefault(repr(turned(v)), len(number)) for v in distinct.to_pylist()]
+    return np.array(codes, dtype=np.int64)[index]
 
 
-def _alike(row: tuple[Any, ...]) -> str:
-    return repr([_plain(value) for value in row])
+def _whole(value: Any) -> Any:
+    """An image counts by its bytes, wherever it lay."""
+    held = value.get("bytes") if isinstance(value, dict) else value
+    return hashlib.sha256(held).hexdigest() if isinstance(held, bytes) else held
 
 
 def _plain(value: Any) -> Any:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy import stats as scipy_stats
 
 from evaluations import catalogue, stats
-from evaluations.quality import data_drift, data_labels, halves
+from evaluations.quality import data_drift, data_labels, data_rows, halves
 from evaluations.scoring import Scored
 from evaluations.spec import EvaluationResult, Metric, Modality, Role
 from tests.evaluations import make, seq
@@ -72,6 +73,18 @@ def test_duplicates_conflicts_and_leakage_of_a_table_worked_by_hand(tmp_path: Pa
         ("f2", "f0"),
         ("f3", "f4"),
     }
+
+
+def test_images_count_by_their_bytes_wherever_they_lay() -> None:
+    images = [
+        {"bytes": b"one", "path": "a.png"},
+        {"bytes": b"one", "path": "b.png"},
+        {"bytes": b"two", "path": "a.png"},
+    ]
+    lists = [["a", "b"], ["a", "b"], ["a"]]
+    for column in (pa.array(images), pa.array([i["bytes"] for i in images]), pa.array(lists)):
+        codes = data_rows._codes(pa.chunked_array([column]), near=False)
+        assert codes[0] == codes[1] != codes[2]
 
 
 def test_rows_of_numbers_are_alike_to_four_digits(tmp_path: Path) -> None:
