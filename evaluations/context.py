@@ -168,15 +168,14 @@ class Context:
         def ask(positions: NDArray[np.int64]) -> pa.Table:
             seeds = [derive_seed(self.seed, f"{ids[i]}:sample:{sample}") % 2**63 for i in positions]
             made = model.generate([prompts[i] for i in positions], settings, seeds)
-            given = [None if g.status == "error" else g for g in made]
+            given = [None if g.status == "error" or not _is_unicode(g.text + g.reason) else g for g in made]
             columns = ([g and getattr(g, name) for g in given] for name in GENERATED.names)
             return pa.table(list(columns), schema=GENERATED)
 
         # The prompt is part of the id, not of the question: shards cut elsewhere find the same answers.
         asked = np.array([f"{i}:{_digest(prompt)}" for i, prompt in zip(ids, prompts, strict=True)])
-        table = self.answers(
-            model, "text", asked, ask, "generating", GENERATED, sample=sample, **settings.model_dump()
-        )
+        how = settings.model_dump() | ({"seed": self.seed} if settings.temperature > 0 else {})
+        table = self.answers(model, "text", asked, ask, "generating", GENERATED, sample=sample, **how)
         return [
             Generation(
                 row["text"], row["status"], row["reason"] or "", cut=bool(row["cut"]), logprob=row["logprob"]
@@ -211,6 +210,15 @@ class Context:
             warnings=tuple(warnings or ()),
             coverage=coverage,
         )
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written down: JSON may hold halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _digest(text: str) -> str:

@@ -14,16 +14,26 @@ import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
 from evaluations import catalogue, generating
+from evaluations.context import Context
+from evaluations.engine.score_store import ScoreStore
 from evaluations.models.protocol import Generation
 from evaluations.quality import corpus_overlap, text_overlap
 from evaluations.quality.generation import GenerationParams
 from evaluations.quality.generation_scores import pass_at_k
-from evaluations.spec import EvaluationError, EvaluationResult, MetricStatus, Modality, Role
+from evaluations.spec import (
+    EvaluationError,
+    EvaluationResult,
+    GenerationSettings,
+    MetricStatus,
+    Modality,
+    Role,
+)
 from evaluations.stats import clustered_se, unit_mean, wilson
 from tests.evaluations import make, seq
 
 GENERATION = catalogue.get("quality.generation")
 SAMPLED = {"temperature": 0.8}
+GREEDY = GenerationSettings()
 
 
 def measured(
@@ -233,6 +243,27 @@ def test_an_answer_that_failed_counts_as_wrong_in_the_lower_end_and_as_right_in_
     assert match.interval.high == 1
     assert result.coverage.failed == 2
     assert metric(result, "bleu").interval.low < 99.5
+
+
+def test_half_a_character_is_no_answer(tmp_path: Path) -> None:
+    table = seq.questions(100)
+    assert measured(some(table, "\ud800", 50), table, tmp_path).coverage.failed == 2
+
+
+def test_drawn_texts_are_not_shared_between_seeds(tmp_path: Path) -> None:
+    store = ScoreStore()
+    data = make.data_ref(seq.questions(6), tmp_path, seq.ROLES)
+    drawn = []
+    for seed, settings in itertools.product((1, 2), (GREEDY, GenerationSettings(temperature=1.0))):
+        context = Context(
+            make.request("quality.generation", data, seq.WRITER, seed=seed), tmp_path, store=store
+        )
+        writer = seq.Writing(lambda prompt, seed: f"{prompt} {seed % 1000}")
+        drawn.append(
+            [g.text for g in context.generations(writer, np.array(["a", "b"]), ["p", "q"], settings)]
+        )
+    assert drawn[0] == drawn[2]
+    assert drawn[1] != drawn[3]
 
 
 def test_too_many_failures_leave_nothing_estimated(tmp_path: Path) -> None:
