@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
 
+WARM_UP, BACK_TO_BACK, FIRST_TOKENS = 5, 60, 60  # requests
 DAVID = "David & Nagaraja 2003, Order Statistics, §7.1; blocks: Carlstein 1986, Ann. Stat. 14:1171"
 SCHROEDER = "Schroeder, Wierman & Harchol-Balter 2006, NSDI (open against closed systems)"
 
@@ -126,8 +127,6 @@ class Latency:
     )
 
     def plan(self, data_rows: int, params: LatencyParams) -> Plan:
-        from evaluations.efficiency.timing import BACK_TO_BACK, FIRST_TOKENS, WARM_UP
-
         asked = WARM_UP + BACK_TO_BACK + FIRST_TOKENS + params.requests
         return Plan(
             shards=(Shard(0, 0, params.requests),),  # one clock

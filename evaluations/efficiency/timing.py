@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from evaluations.efficiency.latency import BACK_TO_BACK, FIRST_TOKENS, WARM_UP
 from evaluations.models.calling import WRITING, call
 from evaluations.models.protocol import Remote
 from evaluations.spec import GenerationSettings, ShardState
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
     from evaluations.efficiency.latency import LatencyParams
 
-WARM_UP, BACK_TO_BACK, FIRST_TOKENS = 5, 60, 60  # requests
 AT_ONCE = 64  # requests under way to an endpoint, which has its own queue
 SCHEMA = pa.schema(
     {

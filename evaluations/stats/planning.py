@@ -1,13 +1,15 @@
-"""How many examples an answer takes, and how small an effect a number of examples can show."""
+"""How many examples an answer takes, and how small an effect a number of examples can show.
+
+Light: the web process plans with it.
+"""
 
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from scipy import special
-
-from evaluations.stats.constants import LEVEL, z_of
+from evaluations.stats.constants import LEVEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +47,7 @@ def sequential_detectable_effect(n: int, power: float = 0.8, p: float = 0.5, lev
     """
     variance = p * (1 - p)
     reach = math.sqrt(-2 * math.log(1 - level) + math.log(max(1.0, n / (2 * math.pi * variance))))
-    return (reach + float(special.ndtri(power))) * math.sqrt(variance / max(1, n))
+    return (reach + _quantile(power)) * math.sqrt(variance / max(1, n))
 
 
 def paired_variance(first_alone: float, second_alone: float) -> float:
@@ -83,4 +85,9 @@ def repeated_mean_variance(between: float, within: float, n: int, repeats: int) 
 
 
 def _reach(power: float, level: float) -> float:
-    return z_of(level) + float(special.ndtri(power))
+    return _quantile((1 + level) / 2) + _quantile(power)
+
+
+def _quantile(probability: float) -> float:
+    """Of the standard normal distribution."""
+    return NormalDist().inv_cdf(probability)

@@ -44,6 +44,20 @@ def test_the_catalogue_of_evaluations_loads_no_machine_learning_library() -> Non
     assert loaded_by("from evaluations import catalogue; assert catalogue.all()", HEAVY) == "[]"
 
 
+def test_planning_every_evaluation_loads_no_machine_learning_library() -> None:
+    """The web process makes the plans of audits."""
+    planned = """
+from evaluations import catalogue
+from evaluations.spec import EvaluationError
+for evaluation in catalogue.all():
+    try:
+        evaluation.plan(1000, evaluation.Params())
+    except EvaluationError:  # it cannot be planned without a parameter of its own
+        pass
+"""
+    assert loaded_by(planned, [*HEAVY, "scipy"]) == "[]"
+
+
 def test_the_command_line_loads_no_django() -> None:
     assert loaded_by("import auditor.client.cli", ["django", "torch", "pyhanko", "numpy"]) == "[]"
 
