@@ -7,6 +7,7 @@ answer within one question (`question`): the same text under another example, ne
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import itertools
 import json
@@ -64,7 +65,7 @@ UNASKED = Outcome("unasked")
 
 
 class EndpointClient:
-    """`ask` is called from one thread at a time. `identity` is what the service's fingerprint was when asked."""
+    """`ask` may be called from several threads. `identity` is what the service's fingerprint was when asked."""
 
     def __init__(self, spec: EndpointSpec, connect: Callable[[], Transport]) -> None:
         self.spec = spec
@@ -100,7 +101,7 @@ class EndpointClient:
         return outcomes
 
     async def _all(self, requests: Sequence[Request]) -> list[Outcome]:
-        waiting = []
+        waiting, started = [], []
         for request in requests:
             key = self._key(request)
             if key in self._remembered:
@@ -110,14 +111,18 @@ class EndpointClient:
                 waiting.append(done)
                 continue
             if key not in self._under_way:
-                self._under_way[key] = asyncio.create_task(self._one(key, request))
+                task = self._under_way[key] = asyncio.create_task(self._one(key, request))
+                task.add_done_callback(functools.partial(self._ended, key))
+                started.append(task)
             waiting.append(self._under_way[key])
         try:
             return await asyncio.gather(*waiting)
         finally:
-            for task in self._under_way.values():
+            for task in started:
                 task.cancel()  # only those that an error or an interrupt has left behind
-            self._under_way.clear()
+
+    def _ended(self, key: str, task: asyncio.Task[Outcome]) -> None:
+        del self._under_way[key]
 
     def _key(self, request: Request) -> str:
         asked = {
@@ -220,6 +225,7 @@ class _Line:
         self._transport: Transport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     async def transport(self) -> Transport:
         if self._transport is None:
@@ -227,10 +233,11 @@ class _Line:
         return self._transport
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
-            self._thread.start()
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="endpoint", daemon=True)
+                self._thread.start()
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

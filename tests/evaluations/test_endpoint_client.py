@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -232,6 +234,36 @@ def test_a_request_that_cannot_be_written_is_an_error_of_its_example() -> None:
     with scripted(lambda n, ask: fine(ask.model_dump_json())) as (client, _):
         outcomes = client.ask([Request(PATH, body("half \ud800 a pair")), Request(PATH, body("whole"))])
         assert [o.kind for o in outcomes] == ["error", "ok"]
+
+
+def test_several_threads_may_ask_at_once_and_share_what_is_the_same() -> None:
+    with serving(chat(str), Faults(latency=0.05)) as service, asking(service) as client:
+
+        def ask(number: int) -> list[str]:
+            texts = ["shared", f"own {number}"]
+            return [text_of(o) for o in client.ask([Request(PATH, body(text)) for text in texts])]
+
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(ask, range(8)))
+        assert found == [["shared", f"own {number}"] for number in range(8)]
+        assert len(service.seen) == 9
+
+
+def test_an_interrupt_ends_what_is_under_way_and_the_next_question_is_answered() -> None:
+    with serving(chat(str), Faults(latency=0.3)) as service, asking(service, concurrency=2) as client:
+        waiting = asyncio.run_coroutine_threadsafe
+
+        def interrupted(work: Any, loop: Any) -> Any:
+            future = waiting(work, loop)
+            future.result = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[method-assign,assignment]
+            return future
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                client.ask([Request(PATH, body(f"{i}")) for i in range(50)])
+        assert text_of(client.ask([Request(PATH, body("after"))])[0]) == "after"
+        assert len(service.seen) < 10
 
 
 def test_the_client_ends_its_thread() -> None:
