@@ -12,7 +12,28 @@ from evaluations.models import hf_folder
 from evaluations.models.protocol import Generation, Usage
 from evaluations.models.sampling import SeededTokens, ended_at
 from evaluations.models.text_batches import TOKEN_BUDGET
-from evaluations.spec import Access, GenerationSettings, Modality, ModelRef
+from evaluations.spec import Access, EvaluationError, GenerationSettings, Modality, ModelRef
+
+# What a folder may say of how its model searches: what its authors measured it with. The rest is ours.
+SEARCH = (
+    "bad_words_ids",
+    "begin_suppress_tokens",
+    "bos_token_id",
+    "decoder_start_token_id",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "eos_token_id",
+    "forced_bos_token_id",  # the language to translate into
+    "length_penalty",
+    "min_length",
+    "min_new_tokens",
+    "no_repeat_ngram_size",
+    "num_beams",
+    "pad_token_id",
+    "repetition_penalty",
+    "suppress_tokens",
+)
+MOST_BEAMS = 32
 
 
 class HuggingFaceSeq2Seq:
@@ -26,7 +47,6 @@ class HuggingFaceSeq2Seq:
     access: ClassVar[Access] = Access.GENERATE | Access.GRAD | Access.WEIGHTS
 
     def __init__(self, network: Any, tokenizer: Any, device: str) -> None:
-        network.generation_config.forced_eos_token_id = None  # a text that did not end is to be seen as cut
         self.network = network
         self.tokenizer = tokenizer
         self.device = device
@@ -38,7 +58,8 @@ class HuggingFaceSeq2Seq:
     ) -> list[Generation]:
         encoded = [self._encode(prompt) for prompt in prompts]
         made: list[Generation] = [Generation("", "error")] * len(prompts)
-        budget = TOKEN_BUDGET[self.device]
+        beams = 1 if settings.temperature > 0 else self.network.generation_config.num_beams or 1
+        budget = TOKEN_BUDGET[self.device] // beams
         for rows in token_budget_batches([len(ids) + settings.max_new_tokens for ids in encoded], budget):
             texts = self._batch([encoded[i] for i in rows], settings, [seeds[i] for i in rows])
             for i, text in zip(rows, texts, strict=True):
@@ -85,12 +106,8 @@ class HuggingFaceSeq2Seq:
         most = settings.max_new_tokens
         if positions := getattr(self.network.config, "max_position_embeddings", None):
             most = min(most, positions - 1)
-        config.max_new_tokens, config.max_length = most, None
+        config.max_new_tokens = most
         config.do_sample = False  # tokens are drawn by SeededTokens
-        config.num_return_sequences = 1
-        config.return_dict_in_generate = False
-        if config.pad_token_id is None:
-            config.pad_token_id = self.tokenizer.pad_token_id
         if settings.temperature > 0:
             config.num_beams = 1
         return config
@@ -110,6 +127,22 @@ class HuggingFaceSeq2Seq:
         return Generation(text, prompt_tokens=read, output_tokens=length, cut=cut)
 
 
+def own_search(network: Any, tokenizer: Any) -> Any:
+    """The folder's generation settings, those of SEARCH alone. Raises EvaluationError where they ask for too much."""
+    from transformers import GenerationConfig
+
+    own = network.generation_config
+    said = {name: value for name in SEARCH if (value := getattr(own, name, None)) is not None}
+    said.setdefault("pad_token_id", tokenizer.pad_token_id)
+    beams = said.get("num_beams", 1)
+    if not isinstance(beams, int) or not 1 <= beams <= MOST_BEAMS:
+        raise EvaluationError(
+            "model_beams",
+            f"generation_config.json asks for {str(beams)[:20]} beams; at most {MOST_BEAMS} are searched. Correct it.",
+        )
+    return GenerationConfig(**said)
+
+
 def load(folder: Path, ref: ModelRef) -> HuggingFaceSeq2Seq:
     """The encoder–decoder in a Hugging Face folder. Raises EvaluationError where it is not one, or is incomplete."""
     hf_folder.config_of(folder)
@@ -118,4 +151,5 @@ def load(folder: Path, ref: ModelRef) -> HuggingFaceSeq2Seq:
         folder, "AutoModelForSeq2SeqLM", "Push the whole encoder–decoder, not a part of it."
     )
     hf_folder.give_padding(tokenizer, network.config)
+    network.generation_config = own_search(network, tokenizer)
     return HuggingFaceSeq2Seq(network, tokenizer, hf_folder.device())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,18 @@ def test_outputs_that_are_no_numbers_are_an_error(tmp_path: Path) -> None:
     with torch.no_grad():
         model.network.lm_head.weight.fill_(torch.nan)
     assert {m.status for m in model.generate(["a", "b"], GREEDY, [0, 0])} == {"error"}
+
+
+def test_of_a_folders_search_only_what_is_known_is_kept(tmp_path: Path) -> None:
+    ref = seq.seq2seq(tmp_path, "t5")
+    path = tmp_path / "generation_config.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({**said, "penalty_alpha": 0.6, "top_k": 4, "do_sample": True, "num_beams": 3}))
+    config = load(ref).network.generation_config
+    assert (config.num_beams, config.penalty_alpha, config.do_sample) == (3, None, None)
+    path.write_text(json.dumps({**said, "num_beams": 5000}))
+    with pytest.raises(EvaluationError, match="5000 beams"):
+        load(ref)
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(1.0, 1.0), (0.7, 1.0), (1.3, 0.8)])
