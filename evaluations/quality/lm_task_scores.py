@@ -246,23 +246,13 @@ def _units(name: str, text: str) -> int:
 def _corpus(name: str, answers: Answers, ctx: Context) -> Metric:
     measured = corpus_overlap.bleu("13a") if name == "bleu" else corpus_overlap.chrf()
     references = [truth.texts or ("",) for truth in answers.truths]
-    said = ["" if text is None else str(text) for text in answers.texts]
-    counts = measured.counts(said, references)
-    empty = measured.counts([""] * answers.n, references)
-    perfect = measured.counts([accepted[0] for accepted in references], references)
-    known = ~answers.missing[:, None]
-    corpus = corpus_overlap.Corpus(
-        answered=counts[~answers.missing],
-        worst=np.where(known, counts, empty),
-        best=np.where(known, counts, perfect),
-        empty=empty.mean(axis=0),
-        perfect=perfect.mean(axis=0),
-    )
-    if float(measured.score(corpus.perfect)) <= 0:
+    if not measured.can_score(references):
         return not_estimable(name, answers.n, f"No accepted answer is long enough for {name}.")
-    value, interval = corpus_overlap.estimate(
-        measured.score, corpus, answers.clusters, ctx.rng(f"bootstrap:{name}")
-    )
+    texts: list[list[str | None]] = [
+        [None if gone else str(text or "")] for gone, text in zip(answers.missing, answers.texts, strict=True)
+    ]
+    corpus = corpus_overlap.Corpus(texts, references, answers.clusters)
+    value, interval = corpus_overlap.estimate(measured, corpus, ctx.rng(f"bootstrap:{name}"))
     return Metric(name=name, value=value, interval=interval, n=answers.n)
 
 

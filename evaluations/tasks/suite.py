@@ -132,6 +132,13 @@ def _add(suite: Suite, config: dict[str, Any]) -> None:
                     suite.tags.setdefault(tag, []).append(task)
 
 
+class _Written(yaml.SafeDumper):
+    """YAML without aliases, which tasks do not have."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def prepared(config: dict[str, Any]) -> dict[str, Any]:
     """A task whose registered data hold the columns already that its `process_docs` would make."""
     shots = config.get("fewshot_config")
@@ -152,6 +159,6 @@ def items(tasks: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
         item = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60].strip("-") or "task"
         while item in found:
             item = f"{item[:56]}-{len(found) + 1}"
-        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        text = yaml.dump(config, Dumper=_Written, sort_keys=False, allow_unicode=True)
         found[item] = {"item": item, "evaluation": "quality.lm_task", "params": {"task": text}}
     return list(found.values())
