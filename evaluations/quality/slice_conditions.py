@@ -47,13 +47,15 @@ def conditions(data: Dataset, rows: NDArray[np.int64], min_rows: int) -> Conditi
     pairs: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     every = np.arange(len(rows))
     number = 0
-    for levels, index in _attributes(data, rows):
+    texts = [data.texts[i] for i in rows] if data.modality is Modality.TEXT_CLASSIFIER else []
+    split = [WORD.findall(text.lower()) for text in texts]
+    for levels, index in _attributes(data, rows, split):
         pairs.append((every, index + len(names)))
         names += levels
         attribute += [number] * len(levels)
         number += 1
-    if data.modality is Modality.TEXT_CLASSIFIER:
-        words, at, which = _words([data.texts[i] for i in rows], min_rows)
+    if split:
+        words, at, which = _words(split, min_rows)
         pairs.append((at, which + len(names)))
         names += words
         attribute += range(number, number + len(words))
@@ -65,8 +67,10 @@ def conditions(data: Dataset, rows: NDArray[np.int64], min_rows: int) -> Conditi
     )
 
 
-def _attributes(data: Dataset, rows: NDArray[np.int64]) -> Iterator[tuple[list[str], NDArray[np.int64]]]:
-    """For each attribute the names of its levels, and each row's level."""
+def _attributes(
+    data: Dataset, rows: NDArray[np.int64], split: list[list[str]]
+) -> Iterator[tuple[list[str], NDArray[np.int64]]]:
+    """For each attribute the names of its levels, and each row's level. `split` has the words of texts."""
     columns = data.ref.columns(Role.SENSITIVE)
     if data.modality is Modality.TABULAR:
         columns = [*columns, *data.ref.columns(Role.INPUT)]
@@ -80,9 +84,8 @@ def _attributes(data: Dataset, rows: NDArray[np.int64]) -> Iterator[tuple[list[s
         levels, index = np.unique(data.groups(column)[rows], return_inverse=True)
         if len(levels) <= MOST_LEVELS:
             yield [f"{column}={level}" for level in levels], index
-    if data.modality is Modality.TEXT_CLASSIFIER:
-        lengths = np.array([len(WORD.findall(data.texts[i])) for i in rows], dtype=np.float64)
-        yield _ranges("words in the text", lengths)
+    if split:
+        yield _ranges("words in the text", np.array([len(words) for words in split], dtype=np.float64))
 
 
 def _ranges(name: str, values: NDArray[np.float64]) -> tuple[list[str], NDArray[np.int64]]:
@@ -99,13 +102,13 @@ def _ranges(name: str, values: NDArray[np.float64]) -> tuple[list[str], NDArray[
     return [*levels, f"{name}=(missing)"], np.asarray(index)
 
 
-def _words(texts: list[str], min_rows: int) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+def _words(split: list[list[str]], min_rows: int) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
     """The most frequent words that some texts have and some have not; pairs (text, word)."""
-    held = [set(WORD.findall(text.lower())) for text in texts]
+    held = [set(words) for words in split]
     count = Counter(word for words in held for word in words)
-    usable = [w for w, c in count.items() if 2 * min_rows <= c <= len(texts) - 2 * min_rows]
+    usable = [w for w, c in count.items() if 2 * min_rows <= c <= len(split) - 2 * min_rows]
     chosen = sorted(usable, key=lambda word: (-count[word], word))[:MOST_WORDS]
     number = {word: i for i, word in enumerate(chosen)}
-    found = [(i, number[word]) for i, words in enumerate(held) for word in sorted(words) if word in number]
+    found = [(i, number[word]) for i, words in enumerate(held) for word in words if word in number]
     at = np.array(found, dtype=np.int64).reshape(-1, 2)
     return [f"word={word}" for word in chosen], at[:, 0], at[:, 1]
