@@ -144,7 +144,8 @@ class EndpointClient:
 
     async def _answered(self, request: Request) -> Outcome:
         """Sends one request until it is answered, given up, or nothing may be sent any more."""
-        order, failures, again, since = next(self._orders), 0, 0, time.monotonic()
+        order, failures, again = next(self._orders), 0, 0
+        since: float | None = None  # its first try that was no answer
         while True:
             given = await self._gate.enter(order)
             if given is None:
@@ -166,6 +167,7 @@ class EndpointClient:
             if found.kind == "stop":
                 return self._stop(found.code, found.message)
             failures, again = failures + (found.kind == "failed"), again + 1
+            since = time.monotonic() if since is None else since
             if found.kind == "error" or failures >= TRIES or time.monotonic() - since > PATIENCE:
                 return self._give_up(found)
             if pause is None:

@@ -26,7 +26,6 @@ End = Literal["ok", "limited", "failed", "other"]
 class Pass:
     """Leave to send one request."""
 
-    number: int
     sent: float  # monotonic seconds
 
 
@@ -56,7 +55,9 @@ class Gate:
         self._next_token = 0.0
         self._pace: float | None = None  # learned
         self._pace_set = 0.0
-        self._through: deque[float] = deque()  # when the last requests came back that were let through
+        self._through: deque[float] = deque(
+            maxlen=20_000
+        )  # when the last requests came back that were let through
         self._first = 0.0
         self._ends: deque[bool] = deque(maxlen=WINDOW)  # whether each failed
         self._usual = self._lately = 0.0  # seconds to answer: over about 100 answers, over about 10
@@ -137,7 +138,7 @@ class Gate:
             if wait > 0:
                 self._wake_in(wait)
                 return
-            _, number, future = heapq.heappop(self._waiting)
+            _, _, future = heapq.heappop(self._waiting)
             if future.done():  # it was cancelled
                 continue
             if self.closed:
@@ -145,7 +146,7 @@ class Gate:
                 continue
             self._next_token = max(self._next_token, now - BURST) + self._seconds_each(now)
             self.busy += 1
-            future.set_result(Pass(number, now))
+            future.set_result(Pass(now))
 
     def _wake_in(self, seconds: float) -> None:
         if self._timer is not None:
