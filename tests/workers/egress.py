@@ -73,6 +73,7 @@ def serving(
 
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
         def handle_error(self, request: object, address: object) -> None:
             pass  # a client that hangs up is what some tests are about

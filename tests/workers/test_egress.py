@@ -17,7 +17,7 @@ from workers.egress import targets
 from workers.egress.addresses import EgressRefused, special
 from workers.egress.broker import Broker, Credential
 
-SECRET = Credential("Authorization", "Bearer sk-hunter2", "sk-hunter2")
+SECRET = Credential("Authorization", "Bearer sk-hunter2-hunter2", "sk-hunter2-hunter2")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_request_reaches_the_registered_service_with_the_credential(server: Se
     assert (reply.status, reply.body, reply.refusal) == (200, {"asked": {"instances": [1, "é"]}}, None)
     (received,) = server.received
     assert (received.method, received.path) == ("POST", "/v1/models/m:predict?x=1")
-    assert received.headers["Authorization"] == "Bearer sk-hunter2"
+    assert received.headers["Authorization"] == "Bearer sk-hunter2-hunter2"
     assert received.headers["Host"] == f"127.0.0.1:{server.port}"
     assert set(received.headers) == {
         "Authorization", "Host", "User-Agent", "Accept", "Accept-Encoding", "Content-Type", "Content-Length",
@@ -231,13 +231,17 @@ def test_a_redirect_is_never_followed(status: int) -> None:
 
 def test_a_service_that_echoes_the_credential_does_not_tell_it_to_the_sandbox() -> None:
     def told(path: str, body: Any) -> tuple[int, dict[str, str], bytes]:
-        escaped = "".join(f"\\u{ord(c):04x}" for c in "sk-hunter2")
-        return 200, {}, f'{{"plain": "key sk-hunter2", "escaped": ["{escaped}"], "{escaped}": 1}}'.encode()
+        escaped = "".join(f"\\u{ord(c):04x}" for c in "sk-hunter2-hunter2")
+        return (
+            200,
+            {},
+            f'{{"plain": "key sk-hunter2-hunter2", "escaped": ["{escaped}"], "{escaped}": 1}}'.encode(),
+        )
 
     with serving(told) as server, brokered(rest(server.url), allowed=LOOPBACK, credential=SECRET) as child:
         reply = child.ask()
     assert reply.status == 200
-    assert "sk-hunter2" not in str(reply.body)
+    assert "sk-hunter2-hunter2" not in str(reply.body)
     assert reply.body["plain"] == "key [credential removed]"
     assert "hunter2" not in repr(SECRET)
 
@@ -440,6 +444,69 @@ def test_a_budget_is_never_exceeded_and_what_is_left_is_given_back(wallet: Walle
     assert (spent.requests, spent.tokens, spent.cost) == (sent, 40 * sent, 55.0 * sent)
     used = [spent.requests, spent.tokens, spent.cost]
     assert wallet.left == pytest.approx([b - u for b, u in zip(before, used, strict=True)])
+
+
+def test_tokens_drawn_ahead_draw_no_requests_that_are_not_short() -> None:
+    """Otherwise a run whose requests grow would empty the budget that it shares with others."""
+    wallet = Wallet(requests=40)
+    with serving(counting) as server:
+        broker = Broker(spec_of(server), allowed=LOOPBACK, account=wallet)
+        broker.start()
+        child = Child(broker.child_end)
+        for number in range(10):
+            assert child.ask(expected_tokens=100 * 2**number).refusal is None
+        assert wallet.left[0] == 40 - 16
+        broker.stop()
+
+
+@pytest.mark.parametrize("said", [-(10**6), -1, 10**30])
+def test_a_child_cannot_enlarge_its_budget_by_what_it_says(said: int) -> None:
+    wallet = Wallet(requests=2, tokens=1000)
+    with serving(counting) as server:
+        broker = Broker(spec_of(server), allowed=LOOPBACK, account=wallet)
+        broker.start()
+        child = Child(broker.child_end)
+        refusals = [child.ask(expected_tokens=said).refusal for _ in range(4)]
+        spent = broker.stop()
+    assert refusals.count(None) == spent.requests <= 2
+    assert wallet.left[:2] == [2 - spent.requests, 1000 - spent.tokens]
+
+
+def test_a_database_that_is_away_is_told_and_not_waited_for(server: Server) -> None:
+    class Away(Wallet):
+        def draw(self, amount: Any) -> bool:
+            raise ConnectionError("no database")
+
+    with brokered(spec_of(server), allowed=LOOPBACK, account=Away()) as child:
+        reply = child.ask()
+    assert reply.refusal == "endpoint_unreachable"
+    assert not server.received
+
+
+def test_a_language_model_that_counts_nothing_is_counted_by_the_length_of_its_answer() -> None:
+    spec = {"protocol": "openai_chat", "model": "m"}
+    with serving(lambda path, body: (200, {}, json.dumps("x" * 8000).encode())) as server:
+        broker = Broker(EndpointSpec(url=server.url, **spec), allowed=LOOPBACK, account=Wallet())
+        broker.start()
+        Child(broker.child_end).ask(expected_tokens=0)
+        assert broker.stop().tokens == 1000
+
+
+def test_a_short_word_that_is_no_secret_stays_in_answers() -> None:
+    credential = Credential("Authorization", "Bearer EMPTY", "EMPTY")
+    with (
+        serving(lambda path, body: (200, {}, b'"EMPTY hands"')) as server,
+        brokered(rest(server.url), allowed=LOOPBACK, credential=credential) as child,
+    ):
+        assert child.ask().body == "EMPTY hands"
+
+
+def test_an_ipv6_address_is_reached_where_it_is_allowed() -> None:
+    with serving(host="::1") as server:
+        spec = rest(f"http://[::1]:{server.port}")
+        with brokered(spec, allowed=[ipaddress.ip_network("::1/128")]) as child:
+            assert child.ask().status == 200
+        assert server.received[0].headers["Host"] == f"[::1]:{server.port}"
 
 
 def test_a_service_that_does_not_count_is_counted_at_its_most(server: Server) -> None:

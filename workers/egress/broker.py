@@ -17,6 +17,7 @@ import httpcore
 from pydantic import ValidationError
 
 from auditor import __version__
+from auditor.registry.egress import origin_text
 from evaluations.endpoints import EndpointSpec
 from evaluations.engine.transport import (
     Ask,
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS = 15.0
 KEEP_ALIVE_SECONDS = 30.0
 STOP_SECONDS = 30.0
+BYTES_PER_TOKEN = 8  # of JSON, at most
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,15 @@ class Broker:
             reply = ask if isinstance(ask, Reply) else await self._exchange(pool, ask)
         except _NoReply as none:
             reply = Reply(id=ask.id, refusal=none.refusal, message=none.message)
+        except (
+            Exception
+        ) as error:  # a database that is away, a defect of ours: the child must not wait for ever
+            log.exception("a request could not be sent")
+            reply = Reply(
+                id=ask.id,
+                refusal="endpoint_unreachable",
+                message=f"The request could not be sent ({type(error).__name__}).",
+            )
         with suppress(ConnectionError):  # the child has ended
             writer.write(_frame(reply))
             await writer.drain()
@@ -167,7 +178,7 @@ class Broker:
             secret = self._credential.secret if self._credential else ""
             answer = replies.body(content, secret)
             if status < 300:
-                used = self._used(answer, aside)
+                used = self._used(answer, aside, len(content))
             return Reply(id=ask.id, status=status, retry_after=replies.retry_after(headers), body=answer)
         except EgressRefused as refused:
             used = Amount()
@@ -221,6 +232,7 @@ class Broker:
 
     def _headers(self, method: str) -> list[tuple[str, str]]:
         headers = [
+            ("Host", origin_text(self._spec.origin).partition("://")[2]),
             ("User-Agent", f"model-auditor/{__version__}"),
             ("Accept", "application/json"),
             ("Accept-Encoding", "identity"),  # what is small on the way may be huge once unpacked
@@ -231,16 +243,18 @@ class Broker:
             headers.append((self._credential.header, self._credential.value))
         return headers
 
-    def _used(self, answer: object, aside: Amount) -> Amount:
+    def _used(self, answer: object, aside: Amount, size: int) -> Amount:
         counted = replies.tokens(answer)
-        if counted is None:  # a service that does not count: as many as were set aside
+        if counted is not None:
+            return Amount(1, sum(counted), self._purse.price_of(*counted))
+        # a service that does not count: as many as were set aside, and no fewer than its answer has
+        if self._spec.protocol == "rest" or aside.tokens >= (least := size // BYTES_PER_TOKEN):
             return aside
-        return Amount(1, sum(counted), self._purse.price_of(*counted))
+        return Amount(1, least, self._purse.price_of(0, least))
 
     def _unreachable(self, error: Exception) -> str:
-        scheme, host, port = self._spec.origin
         detail = str(error).strip() or type(error).__name__
-        return f"No connection to {scheme}://{host}:{port}: {detail[:300]}."
+        return f"No connection to {origin_text(self._spec.origin)}: {detail[:300]}."
 
 
 _TOO_LARGE = f"The service's answer is larger than {replies.LARGEST // 2**20} MiB. Ask for less at a time."

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from evaluations.endpoints import Price
 
+MOST_TOKENS = 10**9  # of one request
 DRAWN_AHEAD = 16  # requests' worth: each time the account is asked is an UPDATE
 
 
@@ -32,12 +33,17 @@ class Amount:
     def times(self, factor: int) -> Amount:
         return Amount(self.requests * factor, self.tokens * factor, self.cost * factor)
 
-    def lacks(self, needed: Amount) -> Amount:
-        """What is to be drawn so that `needed` is at hand; a debt is paid first."""
-        return Amount(
+    def lacks(self, needed: Amount, ahead: int = 0) -> Amount:
+        """What is to be drawn so that `needed` is at hand, a debt paid first; of what is short, `ahead` times more."""
+        short = (
             max(0, needed.requests - self.requests),
             max(0, needed.tokens - self.tokens),
             max(0.0, needed.cost - self.cost),
+        )
+        return Amount(
+            short[0] and short[0] + ahead * needed.requests,
+            short[1] and short[1] + ahead * needed.tokens,
+            short[2] and short[2] + ahead * needed.cost,
         )
 
 
@@ -66,13 +72,13 @@ class Purse:
     async def set_aside(self, expected_tokens: int) -> Amount:
         """The most that the next request can cost. Raises BudgetReached."""
         price = self._price
+        expected_tokens = min(max(0, expected_tokens), MOST_TOKENS)  # the child says so, and may say anything
         dearest = max(price.input_per_million, price.output_per_million)
         most = Amount(1, expected_tokens, price.per_request + expected_tokens * dearest / 1e6)
         if self._account is not None:
             async with self._drawing:
-                lacking = self._left.lacks(most)
-                if lacking != Amount():
-                    await self._draw(lacking, lacking + most.times(DRAWN_AHEAD - 1))
+                if self._left.lacks(most) != Amount():
+                    await self._draw(self._left.lacks(most), self._left.lacks(most, DRAWN_AHEAD - 1))
                 self._left += most.times(-1)
         return most
 

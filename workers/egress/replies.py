@@ -10,6 +10,7 @@ from evaluations.engine.transport import retry_after_of
 LARGEST = 16 * 2**20  # bytes of a body
 LONGEST_PAUSE = 3600.0  # seconds that a Retry-After is believed
 REMOVED = "[credential removed]"
+SHORTEST_SECRET = 12  # characters: what is shorter guards nothing, and may be a word of an answer ("EMPTY")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -29,28 +30,15 @@ def retry_after(headers: Headers) -> float | None:
 def body(content: bytes, secret: str) -> Any:
     """The JSON of a body, or its text where it is none. A service that echoes its headers tells no secret."""
     text = content.decode("utf-8", "replace")
-    if secret:
-        text = text.replace(secret, REMOVED)
+    secret = secret if len(secret) >= SHORTEST_SECRET else ""
     try:
-        found = json.loads(text)
+        written = json.dumps(json.loads(text), ensure_ascii=False)  # escapes are resolved
+        if secret:
+            written = written.replace(json.dumps(secret)[1:-1], REMOVED)
         # half of a surrogate pair may be written in JSON, and in no frame
-        clean = json.dumps(found, ensure_ascii=False).encode("utf-8", "replace").decode()
-        return _without(json.loads(clean), secret)
+        return json.loads(written.encode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        return text
-
-
-def _without(value: Any, secret: str) -> Any:
-    """`value` with the secret removed also where the service escaped its characters."""
-    if not secret or json.dumps(secret)[1:-1] not in json.dumps(value, ensure_ascii=False):
-        return value
-    if isinstance(value, str):
-        return value.replace(secret, REMOVED)
-    if isinstance(value, list):
-        return [_without(each, secret) for each in value]
-    if isinstance(value, dict):
-        return {key.replace(secret, REMOVED): _without(each, secret) for key, each in value.items()}
-    return value
+        return text.replace(secret, REMOVED) if secret else text
 
 
 def tokens(answer: Any) -> tuple[int, int] | None:
