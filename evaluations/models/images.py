@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 64 * 2**20  # of one image: a few kilobytes can unpack to gigabytes
+MOST_STRETCHED = 100  # long to short side: what is resized to a short side grows as much on the long one
 BATCH_VALUES = 32 * 3 * 224 * 224  # numbers per forward pass
 
 
@@ -28,23 +29,31 @@ class Preparation:
         self.mode = "L" if channels == 1 else "RGB"
 
     def __call__(self, image: bytes) -> NDArray[np.float32] | None:
-        """None for what is no image, is damaged, or is larger than MOST_PIXELS."""
+        """None for what is no image, is damaged, or is larger or longer than any image that is meant."""
         from PIL import Image, ImageOps
 
         try:
             with Image.open(io.BytesIO(image), formats=FORMATS) as opened:
-                if opened.width * opened.height > MOST_PIXELS:
+                short, long = sorted((opened.width, opened.height))
+                if short * long > MOST_PIXELS or long > MOST_STRETCHED * max(1, short):
                     return None
                 upright = ImageOps.exif_transpose(opened).convert(self.mode)
         except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError):
             return None  # what Pillow raises on damaged files
-        pixels = self.processor(upright, return_tensors="np")["pixel_values"][0]
+        try:
+            return self.of_picture(upright)
+        except ValueError:  # this image does not fit the preparation; `preparation_of` saw that another does
+            return None
+
+    def of_picture(self, picture: Any) -> NDArray[np.float32]:
+        pixels = self.processor(picture, return_tensors="np")["pixel_values"][0]
         return np.asarray(pixels, dtype=np.float32)
 
 
 def preparation_of(folder: Path, channels: int) -> Preparation:
     """From preprocessor_config.json, with transformers' Pillow backend: torchvision is not needed."""
     import transformers
+    from PIL import Image
 
     hf_folder.quiet()
     if not any((folder / name).is_file() for name in ("preprocessor_config.json", "processor_config.json")):
@@ -59,7 +68,12 @@ def preparation_of(folder: Path, channels: int) -> Preparation:
         )
     except hf_folder.UNREADABLE as error:
         raise hf_folder.unreadable(error, "preprocessor_config.json") from error
-    return Preparation(processor, channels)
+    prepare = Preparation(processor, channels)
+    try:
+        prepare.of_picture(Image.new(prepare.mode, (64, 48)))
+    except hf_folder.UNREADABLE as error:
+        raise hf_folder.unreadable(error, "a preprocessor_config.json that fits the network") from error
+    return prepare
 
 
 def batches(prepare: Preparation, images: Sequence[bytes]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:

@@ -101,7 +101,7 @@ def _from_text(path: Path) -> Trees:
             [str(n) for n in booster.feature_name()],
             str(head.get("objective", "")),
             int(head["num_tree_per_iteration"]),
-            _categories(booster.dump_model(), lists),
+            _categories(head, lists),
         )
     except (lightgbm.basic.LightGBMError, KeyError, TypeError, ValueError, IndexError) as error:
         raise boosted.unreadable(error) from error

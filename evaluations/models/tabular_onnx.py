@@ -60,6 +60,8 @@ class OnnxClassifier:
         (probs,) = self.table.run(frame, [self.output])
         if isinstance(probs, list):
             return np.array([[row[key] for key in self.keys or row] for row in probs])
+        if len(self.labels) == 2 and np.shape(probs) == (len(frame), 1):
+            return np.hstack([1 - probs, probs])  # of the second class alone, as networks for two classes end
         return probs
 
 
@@ -102,7 +104,7 @@ def load(folder: Path, ref: ModelRef) -> OnnxClassifier | OnnxRegressor:
         if output.type in FLOATS and len(output.shape) == 2:
             classes = output.shape[1]
             if isinstance(classes, int) or ref.labels:
-                outputs = classes if isinstance(classes, int) else len(ref.labels)
+                outputs = max(2, classes) if isinstance(classes, int) else len(ref.labels)
                 return OnnxClassifier(session, output.name, agreed_labels(ref, (), outputs))
     raise EvaluationError(
         "model_no_probabilities",

@@ -99,9 +99,25 @@ def test_what_is_no_image_is_an_error_row_and_the_others_are_scored(tmp_path: Pa
     svg = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
     bomb = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
-    scores = model.predict_proba([good, b"", svg, good[: len(good) // 2], bomb.getvalue(), good])
-    assert scores.errors.tolist() == [False, True, True, True, True, False]
-    assert scores.probs[0] == pytest.approx(scores.probs[5])
+    line = io.BytesIO()
+    Image.new("1", (60_000, 1)).save(
+        line, "PNG"
+    )  # resized to a short side of 32 it would be 1.9 million long
+    odd = [b"", svg, good[: len(good) // 2], bomb.getvalue(), line.getvalue()]
+    scores = model.predict_proba([good, *odd, good])
+    assert scores.errors.tolist() == [False, *[True] * len(odd), False]
+    assert scores.probs[0] == pytest.approx(scores.probs[-1])
+
+
+def test_a_preparation_that_does_not_fit_the_network_is_said(tmp_path: Path) -> None:
+    import transformers
+
+    ref = kinds.tiny_image_network(tmp_path)
+    size = {"height": 32, "width": 32}
+    transformers.ViTImageProcessorPil(size=size, image_mean=[0.5], image_std=[0.5]).save_pretrained(tmp_path)
+    with pytest.raises(EvaluationError, match="fits the network") as error:
+        load(ref)
+    assert error.value.code == "model_unreadable"
 
 
 def test_grey_palette_and_turned_images_are_read_as_a_person_sees_them(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def regressors() -> list[Any]:
         RandomForestRegressor(4, random_state=0),
         GradientBoostingRegressor(n_estimators=4),
         HistGradientBoostingRegressor(max_iter=4),
-        MLPRegressor(hidden_layer_sizes=(4,), max_iter=20, solver="lbfgs", random_state=0),
+        MLPRegressor(hidden_layer_sizes=(4,), max_iter=2000, solver="lbfgs", random_state=0),
     ]
 
 
@@ -118,6 +118,23 @@ def test_onnx_regressors_give_scikit_learns_numbers(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(to_onnx(forest, rows.to_numpy()[:1]).SerializeToString())
     model = load(ref(tmp_path, Modality.TABULAR_REGRESSION, ModelFormat.ONNX))
     assert model.predict(rows).values == pytest.approx(forest.predict(rows.to_numpy()), abs=1e-5)
+
+
+def test_an_onnx_network_with_one_output_for_two_classes_gives_both(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=1),
+        helper.make_node("Sigmoid", ["sum"], ["p"]),
+    ]
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, w]) for n, w in (("x", 2), ("p", 1))]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    proto.ir_version = 9
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    model = load(ref(tmp_path, Modality.TABULAR, ModelFormat.ONNX, labels=("no", "yes")))
+    probs = model.predict_proba(pd.DataFrame({"a": [1.0], "b": [0.5]})).probs
+    assert probs[0] == pytest.approx([1 - 1 / (1 + np.exp(-1.5)), 1 / (1 + np.exp(-1.5))], abs=1e-6)
 
 
 def test_onnx_outputs_named_low_and_high_are_the_models_bounds(tmp_path: Path) -> None:
