@@ -10,21 +10,25 @@ from evaluations.spec import Chart, Metric
 
 
 def changes(
-    name: str, title: str, found: Sequence[tuple[str, Metric]], limit: str | None = None
+    name: str,
+    title: str,
+    found: Sequence[tuple[str, Metric]],
+    limit: str | None = None,
+    number: str = ".1%",
 ) -> list[Chart]:
     """One difference per row with its interval. What has no number appears in the table only.
 
-    `limit` names the metric whose limit is drawn.
+    `limit` names the metric whose limit is drawn; `number` is the format of the values.
     """
     shown = [(label, m.value, m.interval) for label, m in found if m.value is not None and m.interval]
     if not shown:
         return []
     values = [
-        {"what": label, "change": round(value, 4), "low": round(i.low, 4), "high": round(i.high, 4)}
+        {"what": label, "change": round(value, 6), "low": round(i.low, 6), "high": round(i.high, 6)}
         for label, value, i in shown
     ]
     y = {"field": "what", "type": "nominal", "title": None, "sort": None}
-    x = {"field": "change", "type": "quantitative", "title": title, "axis": {"format": "+.1%"}}
+    x = {"field": "change", "type": "quantitative", "title": title, "axis": {"format": f"+{number}"}}
     layers: list[dict[str, Any]] = [
         {
             "data": {"values": [{"zero": 0}]},
@@ -41,8 +45,8 @@ def changes(
         },
     ]
     low, high = min(shown, key=lambda s: s[1]), max(shown, key=lambda s: s[1])
-    alt = f"{title}: {low[1]:+.1%} for {low[0]}"
-    alt += f", the least, to {high[1]:+.1%} for {high[0]}, the most" if len(shown) > 1 else ""
+    alt = f"{title}: {low[1]:+{number}} for {low[0]}"
+    alt += f", the least, to {high[1]:+{number}} for {high[0]}, the most" if len(shown) > 1 else ""
     alt += "; each with its interval."
     rows = tuple(
         (label, m.n, m.value, m.interval.low if m.interval else None, m.interval.high if m.interval else None)

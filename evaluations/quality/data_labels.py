@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluations import records, scoring, stats
+from evaluations.quality.classification_scores import UNGRADED
 from evaluations.records import not_estimable, too_many_errors
 from evaluations.scoring import Scored
 from evaluations.spec import (
@@ -77,7 +78,9 @@ def collect(states: Sequence[ShardState], data: Dataset, ctx: Context, params: S
     if data.split is not None and (data.split == "train").any():
         scored = scored.only(data.split[scored.rows] != "train")
     reason = too_many_errors(int(scored.errors.sum()), scored.n, params.max_error_rate) if scored.n else ""
-    if not scored.n:
+    if not scored.graded:
+        reason = UNGRADED
+    elif not scored.n:
         reason = "All rows are of the split train, on which the model's own judgement is worth nothing."
     elif not reason and len(np.unique(scored.answered().truth)) < 2:
         reason = "All answered rows have the same label."

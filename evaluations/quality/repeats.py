@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from evaluations import generating, predicting, records, stats
 from evaluations.quality import halves
+from evaluations.quality.classification_scores import UNGRADED
 from evaluations.records import not_estimable, too_many_errors
-from evaluations.scoring import probs_column, read_probs
-from evaluations.spec import Coverage, EvaluationError, Example, Metric, Modality, Shard, ShardState
+from evaluations.scoring import GRADED, probs_column, read_probs, with_labels
+from evaluations.spec import Access, Coverage, EvaluationError, Example, Metric, Modality, Shard, ShardState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +38,9 @@ class Repeats:
     rows: NDArray[np.int64]
     answered: NDArray[np.bool_]  # (n, R)
     differs: NDArray[np.bool_]  # (n, R) from the first answer; only meaningful where both are answered
-    change: NDArray[np.float64] | None  # (n, R) largest |difference| from the first; None for texts
+    change: (
+        NDArray[np.float64] | None
+    )  # (n, R) largest |difference| from the first; None: there are no numbers
     texts: list[list[str]] | None
     clusters: NDArray[np.str_] | None
 
@@ -75,7 +78,10 @@ def ask_shard(model: Any, data: Dataset, ctx: Context, shard: Shard, params: Rep
             scores = ctx.predictions(model, data, rows[order], sample=k)
             columns[f"answer_{k}"] = probs_column(scores.probs[back], scores.errors[back])
         errors += columns[f"answer_{k}"].null_count
-    return ShardState(records.table_of(data, rows, columns), {"errors": errors})
+    table = records.table_of(data, rows, columns)
+    if data.modality is not Modality.TABULAR_REGRESSION:
+        table = with_labels(table, model.labels, Access.PROBS in model.access)
+    return ShardState(table, {"errors": errors})
 
 
 def _orders(
@@ -121,7 +127,8 @@ def collect(states: Sequence[ShardState], data: Dataset, params: RepeatParams) -
     table = records.join(states, dict.fromkeys(names, kind), data, every)
     read = _numbers if numbers else _probabilities
     answered, differs, change = read([table.column(name) for name in names])
-    return Repeats(rows, answered, differs, change, None, clusters)
+    graded = all(GRADED not in (state.records.schema.metadata or {}) for state in states)
+    return Repeats(rows, answered, differs, change if graded else None, None, clusters)
 
 
 Read = tuple["NDArray[np.bool_]", "NDArray[np.bool_]", "NDArray[np.float64]"]
@@ -167,7 +174,8 @@ def measure(found: Repeats, params: RepeatParams) -> list[Metric]:
         for name, e in (("flip_rate", flips), ("lapse_rate", lapses))
     ]
     if found.change is None:
-        return [*metrics, *(not_estimable(name, n, TEXTS) for name in NAMES[2:])]
+        why = UNGRADED if found.texts is None else TEXTS
+        return [*metrics, *(not_estimable(name, n, why) for name in NAMES[2:])]
     change = found.change[always].max(axis=1)
     clusters = None if found.clusters is None else found.clusters[always]
     interval = stats.mean_interval(change, clusters=clusters)

@@ -63,7 +63,7 @@ class Slices:
     Params: ClassVar[type[Params]] = SliceParams
     requires: ClassVar[Requirements] = Requirements(
         modalities=(Modality.TEXT_CLASSIFIER, Modality.IMAGE_CLASSIFIER, Modality.TABULAR),
-        access=(Access.LABEL | Access.PROBS).value,
+        access=Access.LABEL.value,
     )
     tags: ClassVar[tuple[str, ...]] = ("accuracy", "error_analysis")
     metrics: ClassVar[tuple[MetricSpec, ...]] = (

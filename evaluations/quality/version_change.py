@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -25,7 +25,6 @@ from evaluations.spec import (
 if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Classifier
 
 NEWCOMBE = "Newcombe 1998, Statistics in Medicine 17:2635, method 10"
 PAIRED = "Newcombe's method 10 for paired proportions, at the effective n where rows are clustered"
@@ -76,8 +75,13 @@ class VersionChange:
     question: ClassVar[str] = "Is this version better or worse than the one it replaces, and for whom?"
     Params: ClassVar[type[Params]] = VersionParams
     requires: ClassVar[Requirements] = Requirements(
-        modalities=(Modality.TEXT_CLASSIFIER, Modality.IMAGE_CLASSIFIER, Modality.TABULAR),
-        access=(Access.LABEL | Access.PROBS).value,
+        modalities=(
+            Modality.TEXT_CLASSIFIER,
+            Modality.IMAGE_CLASSIFIER,
+            Modality.TABULAR,
+            Modality.TABULAR_REGRESSION,
+        ),
+        access=Access.LABEL.value,
         parent=True,
     )
     tags: ClassVar[tuple[str, ...]] = ("accuracy", "regression_testing")
@@ -143,24 +147,45 @@ class VersionChange:
             "Σ_k (p_k − [truth = k])²",
             "The squared distance of the probabilities from the truth changed by {value}; below 0 is better.",
         ),
+        _score(
+            "absolute_error_change",
+            "Change of absolute error",
+            "|prediction − truth|",
+            "Predictions miss the truth by {value} more than the parent's on average; below 0 is better.",
+        ),
     )
 
     def plan(self, data_rows: int, params: VersionParams) -> Plan:
         return one_pass(data_rows)
 
     def run_shard(
-        self, model: Classifier, data: Dataset, params: VersionParams, ctx: Context, shard: Shard
+        self, model: Any, data: Dataset, params: VersionParams, ctx: Context, shard: Shard
     ) -> ShardState:
-        from evaluations import scoring
+        from evaluations import predicting, scoring
 
+        if data.modality is Modality.TABULAR_REGRESSION:
+            return predicting.predict_shard(model, data, ctx, scoring.all_rows(data, shard))
         return scoring.score_shard(model, data, ctx, scoring.all_rows(data, shard))
 
     def merge(
         self, states: Sequence[ShardState], data: Dataset, params: VersionParams, ctx: Context
     ) -> EvaluationResult:
         from evaluations import charts
-        from evaluations.quality import version_pairs
+        from evaluations.quality import version_numbers, version_pairs
 
+        if data.modality is Modality.TABULAR_REGRESSION:
+            numbers = version_numbers.collect(states, data, ctx)
+            found = version_numbers.measure(numbers, data, params)
+            shown = [("all examples", m) for m in found if m.name == "absolute_error_change"]
+            return ctx.result(
+                self,
+                params,
+                metrics=found,
+                charts=charts.changes(
+                    "absolute_error_change", "Change of absolute error", shown, "absolute_error_change", ".3g"
+                ),
+                coverage=numbers.coverage(),
+            )
         pair = version_pairs.collect(states, data, ctx)
         metrics = version_pairs.measure(pair, data, params)
         overall = next(m for m in metrics if m.name == "accuracy_change")

@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluations import scoring, stats
 from evaluations.quality.calibration_error import brier_scores
-from evaluations.quality.classification_scores import losses
+from evaluations.quality.classification_scores import UNGRADED, losses
 from evaluations.records import not_estimable, too_many_errors
 from evaluations.scoring import Scored
 from evaluations.spec import (
@@ -40,7 +40,9 @@ NAMES = (
     "mcnemar_p",
     "log_loss_change",
     "brier_change",
+    "absolute_error_change",
 )
+NUMBERS = "It is measured where a model predicts numbers, and this one names classes."
 MOST_GROUPS = 50
 MOST_EXAMPLES = 20
 SHOWN = 500  # characters of a text
@@ -126,8 +128,8 @@ def measure(pair: Pair, data: Dataset, params: VersionParams) -> list[Metric]:
     return [
         *found,
         _mcnemar(now[answered], before[answered], clusters),
-        _mean_change("log_loss_change", losses, pair, clusters),
-        _mean_change("brier_change", brier_scores, pair, clusters),
+        *_of_probabilities(pair, clusters),
+        not_estimable("absolute_error_change", pair.n, NUMBERS),
     ]
 
 
@@ -184,6 +186,15 @@ def _mcnemar(now: NDArray[np.bool_], before: NDArray[np.bool_], clusters: NDArra
         return not_estimable("mcnemar_p", len(now), reason)
     p = stats.mcnemar_exact(int((before & ~now).sum()), int((now & ~before).sum()))
     return Metric(name="mcnemar_p", value=p, n=len(now))
+
+
+def _of_probabilities(pair: Pair, clusters: NDArray[np.str_] | None) -> list[Metric]:
+    if not (pair.now.graded and pair.before.graded):
+        return [not_estimable(name, pair.n, UNGRADED) for name in ("log_loss_change", "brier_change")]
+    return [
+        _mean_change("log_loss_change", losses, pair, clusters),
+        _mean_change("brier_change", brier_scores, pair, clusters),
+    ]
 
 
 def _mean_change(

@@ -78,6 +78,15 @@ def test_answers_that_depend_on_their_neighbours_are_found(tmp_path: Path) -> No
     assert at(measured(make.Answering(by_place), tmp_path), "flip_rate").value > 0.1  # type: ignore[operator]
 
 
+def test_a_model_that_names_classes_alone_has_no_probabilities_to_move(tmp_path: Path) -> None:
+    moody = Moody(flips=10)
+    model = make.Answering(lambda rows: (moody(rows) > 0.5).astype(float))
+    model.access = Access.LABEL
+    result = measured(model, tmp_path)
+    assert at(result, "flip_rate").value == pytest.approx(10 / 200)
+    assert at(result, "max_change").value is None
+
+
 class Noisy:
     """A regressor that answers x, and x times (1 + 1e-9) or (1 + 1e-3) the second time."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,8 @@ from scipy import stats as scipy_stats
 from sklearn.metrics import log_loss
 
 from evaluations import catalogue
-from evaluations.spec import EvaluationError, EvaluationResult, Metric, MetricStatus, Modality, Role
+from evaluations.models.protocol import Predictions, Usage
+from evaluations.spec import Access, EvaluationError, EvaluationResult, Metric, MetricStatus, Modality, Role
 from tests.evaluations import make
 
 CHANGE = catalogue.get("quality.version_change")
@@ -182,3 +183,66 @@ def test_a_version_without_a_parent_is_skipped(tmp_path: Path) -> None:
         make.evaluate(CHANGE, from_column("now"), make.request(CHANGE.name, ref), tmp_path)
     assert error.value.skipped
     assert Modality.IMAGE_CLASSIFIER in CHANGE.requires.modalities
+
+
+def label_only(column: str) -> Any:
+    """Names a class and states no probabilities."""
+    model = from_column(column)
+    probs = model.answer
+    model.answer = lambda rows: (probs(rows) > 0.5).astype(float)
+    model.access = Access.LABEL
+    return model
+
+
+def test_a_model_that_names_classes_alone_has_no_losses(tmp_path: Path) -> None:
+    table = random_pairs()
+    ref = make.data_ref(table, tmp_path, ROLES)
+    asked = make.request(CHANGE.name, ref, make.STAND_IN.model_copy(update={"parent": PARENT}))
+    result = make.evaluate(CHANGE, label_only("now"), asked, tmp_path, parent=label_only("before"))
+    assert at(result, "accuracy_change").value == at(measured(table, tmp_path), "accuracy_change").value
+    assert at(result, "log_loss_change").value is None
+    assert at(result, "brier_change").value is None
+
+
+class Copying:
+    """A regressor that predicts what a column holds."""
+
+    modality: ClassVar[Modality] = Modality.TABULAR_REGRESSION
+    adapter: ClassVar[str] = "stand_in/1"
+    access: ClassVar[Access] = Access.LABEL
+    columns: tuple[str, ...] | None = ("now", "before")
+    device = "cpu"
+
+    def __init__(self, column: str) -> None:
+        self.column, self.usage = column, Usage()
+
+    def predict(self, rows: pd.DataFrame) -> Predictions:
+        values = rows[self.column].to_numpy()
+        return Predictions(values, np.isnan(values))
+
+
+def test_predicted_numbers_are_compared_by_their_absolute_errors(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"id": [f"r{i:03d}" for i in range(200)], "label": rng.normal(size=200)})
+    table["now"] = table.label + rng.normal(scale=0.5, size=200)
+    table["before"] = table.label + rng.normal(scale=1.0, size=200)
+    model = make.STAND_IN.model_copy(update={"modality": Modality.TABULAR_REGRESSION})
+    model = model.model_copy(update={"parent": model.model_copy(update={"digest": "parent"})})
+
+    def run(table: pd.DataFrame) -> EvaluationResult:
+        asked = make.request(CHANGE.name, make.data_ref(table, tmp_path, ROLES), model)
+        return make.evaluate(CHANGE, Copying("now"), asked, tmp_path, parent=Copying("before"))
+
+    result = run(table)
+    change = at(result, "absolute_error_change")
+    errors = [np.abs(table[c] - table.label) for c in ("now", "before")]
+    expected = scipy_stats.ttest_rel(*errors).confidence_interval(0.95)
+    assert change.value == pytest.approx(np.mean(errors[0] - errors[1]))
+    assert change.interval is not None
+    assert (change.interval.low, change.interval.high) == pytest.approx((expected.low, expected.high))
+    assert at(result, "accuracy_change").value is None
+    assert result.charts
+    wider = at(run(table.assign(now=table.now.mask(table.index == 3))), "absolute_error_change").interval
+    assert wider is not None
+    assert wider.low < change.interval.low
+    assert wider.high > change.interval.high
