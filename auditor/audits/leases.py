@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -19,7 +19,7 @@ from django.utils import timezone
 from auditor.audits.models import LIVE, Artifact, Audit, AuditStatus, EvaluationRun, Metric, RunStatus
 from auditor.core.errors import conflict
 from evaluations import catalogue
-from evaluations.spec import EvaluationResult
+from evaluations.spec import EvaluationResult, ModelFormat
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,20 @@ def _lease() -> object:
 
 @transaction.atomic
 def claim(owner: str) -> EvaluationRun | None:
-    """Take the oldest queued run, or None. Two workers never get the same one."""
+    """Take the oldest queued run, or None. Two workers never get the same one.
+
+    Of a model that is served somewhere one run is under way at a time: the next finds the answers of the one before
+    it, and the service is not asked faster than its description says.
+    """
+    with connection.cursor() as cursor:  # so that two workers cannot both find none under way
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('runs.claim'))")
+    asked = EvaluationRun.objects.filter(
+        status=RunStatus.RUNNING, audit__model_version__format=ModelFormat.ENDPOINT
+    )
     run = (
         EvaluationRun.objects.select_for_update(skip_locked=True, of=("self",))
         .filter(status=RunStatus.QUEUED, audit__status__in=[AuditStatus.QUEUED, AuditStatus.RUNNING])
+        .exclude(audit__model_version__in=asked.values("audit__model_version"))
         .order_by("created_at", "position")
         .first()
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -14,8 +16,10 @@ from auditor.core.access import Principal
 from auditor.core.errors import DomainError
 from auditor.policies.models import PolicyVersion
 from auditor.registry.models import DatasetVersion, ModelVersion
+from evaluations.endpoints import EndpointSpec, RestMapping
 from evaluations.spec import Coverage, EvaluationResult, Interval
 from evaluations.spec import Metric as Measured
+from tests.endpoints import put_endpoint
 
 pytestmark = pytest.mark.django_db
 
@@ -105,6 +109,35 @@ def test_each_run_is_claimed_once_and_then_there_is_none(audit: Audit) -> None:
     assert claimed[3] is None
     audit.refresh_from_db()
     assert audit.status == AuditStatus.RUNNING
+
+
+def test_of_a_served_model_one_run_is_under_way_at_a_time(
+    as_engineer: Principal,
+    income: ModelVersion,
+    adult: DatasetVersion,
+    release_gate: PolicyVersion,
+    settings: LazySettings,
+    tmp_path: Path,
+) -> None:
+    """So that the next run finds the answers of the one before it. Other models do not wait for it."""
+    settings.ARTIFACTS_DIR = tmp_path
+    spec = EndpointSpec(protocol="rest", url="https://models.example.org", rest=RestMapping())
+    served = put_endpoint(income.model.team, income.submitted_by, spec)
+    shown = {f.name: getattr(adult, f.name) for f in DatasetVersion._meta.fields if f.name != "id"}
+    data = DatasetVersion.objects.create(**{**shown, "version": "shown", "egress": ["any"]})
+    for model in (served, income):
+        services.submit(
+            principal=as_engineer, model_version=model, dataset_version=data, policy_versions=[release_gate]
+        )
+    first = leases.claim("w1")
+    assert first is not None
+    assert first.audit.model_version == served
+    others = [leases.claim(f"w{number}") for number in (2, 3, 4, 5)]
+    assert [run.audit.model_version for run in others if run] == [income] * 3
+    leases.fail(first, "w1", RunStatus.ERRORED, code="x", reason="x", isolation={})
+    second = leases.claim("w1")
+    assert second is not None
+    assert second.audit.model_version == served
 
 
 def test_only_the_holder_of_the_lease_can_write(audit: Audit) -> None:
