@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evaluations.models.protocol import TokenClassifier
 
 _CONLL = "Tjong Kim Sang & De Meulder 2003, CoNLL; Ramshaw & Marcus 1995, arXiv cmp-lg/9505040"
-_INTERVAL = "Wilson at as many answers as the variance over sentences is worth; no answer: nothing found in the lower end"
+_INTERVAL = "Wilson at the number of answers that the variance over sentences is worth; no answer: not found"
 
 
 def _share(name: str, title: str, formula: str, plain: str, *, sliced: bool = False) -> MetricSpec:
