@@ -14,7 +14,6 @@ from evaluations.models.protocol import Scores, Usage
 from evaluations.spec import Access, EvaluationError, Modality, ModelRef
 
 
-
 class HuggingFaceTextClassifier:
     """A sequence classifier with one label per text. `labels` are config.id2label, in output order."""
 
