@@ -12,7 +12,7 @@ from evaluations.engine.multiple_choice import Scorer
 from evaluations.models import causal_generation, hf_folder
 from evaluations.models.causal_tokens import Tokens, windows
 from evaluations.models.protocol import Generation, Likelihood, Usage
-from evaluations.spec import Access, GenerationSettings, Modality, ModelRef
+from evaluations.spec import Access, EvaluationError, GenerationSettings, Modality, ModelRef
 
 LONGEST = 2048  # tokens, where neither tokenizer nor configuration says how much the model reads
 
@@ -91,9 +91,25 @@ def load(folder: Path, ref: ModelRef) -> HuggingFaceCausalLM:
         folder, "AutoModelForCausalLM", "Push the whole language model, its output layer included."
     )
     hf_folder.give_padding(tokenizer, network.config)
+    refuse_lookahead(network, hf_folder.device())
     fuse_activations(network)
     network.generation_config = causal_generation.only_its_end(network, tokenizer)
     return HuggingFaceCausalLM(network, tokenizer, hf_folder.device())
+
+
+def refuse_lookahead(network: Any, device: str) -> None:
+    """Raises `model_not_causal` where a later token changes what is predicted before it, as with a bare BERT."""
+    import torch
+
+    with torch.inference_mode():
+        logits = network(input_ids=torch.tensor([[0, 1, 0, 0], [0, 1, 0, 1]], device=device)).logits[:, :3]
+    if not torch.allclose(logits[0], logits[1], rtol=1e-3, atol=1e-3, equal_nan=True):
+        raise EvaluationError(
+            "model_not_causal",
+            "The model looks ahead: a later token changes what it predicts before it. Register it as the masked_lm "
+            "that it is, or push a model that is trained to predict the next token.",
+            skipped=True,
+        )
 
 
 def fuse_activations(network: Any) -> None:

@@ -287,6 +287,34 @@ def test_a_system_message_goes_through_the_chat_template(tmp_path: Path) -> None
     assert made == model.generate(["[system] Be kind.\n[user] Hi\n"], GREEDY, [0])[0]
 
 
+def test_a_model_that_looks_ahead_is_refused(tmp_path: Path) -> None:
+    from transformers import BertConfig, BertLMHeadModel
+
+    ref = lm.causal_lm(tmp_path)
+    small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 32}
+    BertLMHeadModel(BertConfig(vocab_size=400, initializer_range=0.5, **small)).save_pretrained(tmp_path)
+    with pytest.raises(EvaluationError, match="looks ahead"):
+        load(ref)
+
+
+@pytest.mark.parametrize("rotary", ["dynamic", "longrope"])
+def test_rotary_embeddings_that_change_with_the_length_share_nothing(rotary: str, tmp_path: Path) -> None:
+    factors = (
+        {"factor": 2.0} if rotary == "dynamic" else {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4}
+    )
+    more = {"original_max_position_embeddings": 64, "rope_theta": 10_000.0}
+    model: Any = load(
+        lm.causal_lm(tmp_path, "llama", rope_parameters={"rope_type": rotary, **factors, **more})
+    )
+    assert model.scorer.way is multiple_choice.plain
+
+
+def test_a_model_that_reads_little_is_not_probed(tmp_path: Path) -> None:
+    model: Any = load(lm.causal_lm(tmp_path, longest=8))
+    assert model.scorer.way is multiple_choice.plain
+    assert None not in model.loglikelihoods([("the film", " is"), ("the film", " was good")])
+
+
 def test_a_bare_body_without_its_head_is_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
