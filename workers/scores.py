@@ -29,6 +29,8 @@ FOLDER = "scores"  # in a run's output
 _FILE = re.compile(r"[0-9a-f]{64}-[0-9a-f]{12}\.parquet")
 _CAPS = collect.Caps(file_bytes=2**30, total_bytes=2 * 2**30, files=5000, depth=0)
 _EVERY_AUDIT = "shared"
+SWEEP_SECONDS = 600.0
+_swept = -SWEEP_SECONDS  # monotonic seconds, of this process
 
 
 def folder(audit: Audit, version: ModelVersion) -> Path:
@@ -74,9 +76,16 @@ def forget(audit: Audit, version: ModelVersion) -> None:
         shutil.rmtree(_of(audit, version), ignore_errors=True)
 
 
-def sweep(now: float | None = None) -> None:
+def sweep_when_due() -> None:
+    """For housekeeping, which comes by every few seconds."""
+    global _swept
+    if time.monotonic() - _swept > SWEEP_SECONDS:
+        _swept = time.monotonic()
+        sweep(time.time())
+
+
+def sweep(now: float) -> None:
     """Remove what is older than SCORES_KEEP_DAYS, then the oldest until SCORES_MAX_BYTES hold the rest."""
-    now = time.time() if now is None else now
     kept: list[tuple[float, int, Path]] = []
     for path in _files(settings.SCORES_DIR, deep=True):
         with suppress(FileNotFoundError):
@@ -88,6 +97,10 @@ def sweep(now: float | None = None) -> None:
             break
         path.unlink(missing_ok=True)
         total -= size
+    for place in sorted(settings.SCORES_DIR.glob("*/*/*")):
+        with suppress(OSError):  # it holds something, or somebody was quicker
+            if now - place.stat().st_mtime > settings.SCORES_KEEP_DAYS * 86400:
+                place.rmdir()
 
 
 def _of(audit: Audit, version: ModelVersion) -> Path:

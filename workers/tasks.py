@@ -55,7 +55,7 @@ def housekeep() -> None:
         registry.expire_uploads()
         idempotency.forget_old()
         supervise.sweep()
-        scores.sweep()
+        scores.sweep_when_due()
         if leases.anything_queued():
             celery.send_task(WAKE, queue=TASKS[WAKE], expires=3600)
     finally:

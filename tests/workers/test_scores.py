@@ -196,3 +196,8 @@ def test_old_answers_are_swept_and_the_oldest_when_there_are_too_many(
         os.utime(path, (now - days * 86400,) * 2)
     scores.sweep(now)
     assert [int(name[:64], 16) for name in names(place)] == [3, 4]
+    scores.sweep(now + 20 * 86400)
+    assert place.is_dir()  # somebody may be about to use it
+    scores.sweep(now + 60 * 86400)
+    assert not place.exists()
+    assert scores.folder(audit, income).is_dir()
