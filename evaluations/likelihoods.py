@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA = pa.schema({"logprob": pa.list_(pa.float64()), "greedy": pa.list_(pa.bool_())})
 COLUMNS = {"logprob": SCHEMA.field("logprob").type}
+WITH_GREEDY = {name: SCHEMA.field(name).type for name in SCHEMA.names}
 MOST = 1e-3  # of a log-likelihood: a little above 0 by rounding
 
 
@@ -32,9 +33,14 @@ def of_pairs(
     ctx: Context,
     rows: NDArray[np.int64],
     asked: Sequence[Sequence[tuple[str, str]]],
+    *,
+    greedy: bool = False,
 ) -> ShardState:
-    """ln p(continuation | context) of several pairs per row; null where one of them has no answer."""
-    return _asked(model, data, ctx, rows, asked, "likelihoods", model.loglikelihoods)
+    """ln p(continuation | context) of several pairs per row; null where one of them has no answer.
+
+    With `greedy`, also whether each token was the most probable one: the columns are WITH_GREEDY.
+    """
+    return _asked(model, data, ctx, rows, asked, "likelihoods", model.loglikelihoods, greedy)
 
 
 def of_texts(
@@ -43,9 +49,11 @@ def of_texts(
     ctx: Context,
     rows: NDArray[np.int64],
     asked: Sequence[Sequence[str]],
+    *,
+    greedy: bool = False,
 ) -> ShardState:
     """ln p(text) of several texts per row; null where one of them has no answer."""
-    return _asked(model, data, ctx, rows, asked, "rolling_likelihoods", model.rolling_loglikelihoods)
+    return _asked(model, data, ctx, rows, asked, "rolling_likelihoods", model.rolling_loglikelihoods, greedy)
 
 
 def _asked(
@@ -56,23 +64,22 @@ def _asked(
     asked: Sequence[Sequence[Any]],
     kind: str,
     question: Callable[[Sequence[Any]], list[Likelihood | None]],
+    greedy: bool,
 ) -> ShardState:
     def ask(positions: NDArray[np.int64]) -> pa.Table:
         found = iter(question([request for i in positions for request in asked[i]]))
         by_row = [[next(found) for _ in asked[i]] for i in positions]
         whole = [None if None in held else [one for one in held if one is not None] for held in by_row]
         logprobs = [None if held is None else [one.logprob for one in held] for held in whole]
-        greedy = [None if held is None else [one.greedy for one in held] for held in whole]
-        given = zip((logprobs, greedy), SCHEMA, strict=True)
+        firsts = [None if held is None else [one.greedy for one in held] for held in whole]
+        given = zip((logprobs, firsts), SCHEMA, strict=True)
         return pa.table([pa.array(values, field.type) for values, field in given], schema=SCHEMA)
 
     # What is asked is part of the id, so that other prompts of the same row are other questions.
     ids = np.array([f"{data.ids[i]}:{_digest(held)}" for i, held in zip(rows, asked, strict=True)])
     table = ctx.answers(model, kind, ids, ask, "scoring", SCHEMA)
-    column = table.column("logprob")
-    return ShardState(
-        records.table_of(data, rows, {"logprob": column.combine_chunks()}), {"errors": column.null_count}
-    )
+    columns = {name: table.column(name).combine_chunks() for name in (WITH_GREEDY if greedy else COLUMNS)}
+    return ShardState(records.table_of(data, rows, columns), {"errors": columns["logprob"].null_count})
 
 
 def _digest(requests: Sequence[Any]) -> str:
@@ -83,6 +90,20 @@ def _is_logprob(value: float | None) -> bool:
     return value is not None and math.isfinite(value) and value <= MOST
 
 
+def collect_with_greedy(
+    states: Sequence[ShardState], data: Dataset, rows: NDArray[np.int64], counts: Sequence[int]
+) -> tuple[list[list[float] | None], list[list[bool] | None]]:
+    """As `collect`, and whether each token of the text was the most probable one."""
+    table = records.join(states, WITH_GREEDY, data, rows)
+    found, firsts = (table.column(name).to_pylist() for name in SCHEMA.names)
+    for held, first, count in zip(found, firsts, counts, strict=True):
+        if (held is None) != (first is None) or (
+            first is not None and (len(first) != count or None in first)
+        ):
+            raise _bad()
+    return _checked(found, counts), firsts
+
+
 def collect(
     states: Sequence[ShardState], data: Dataset, rows: NDArray[np.int64], counts: Sequence[int]
 ) -> list[list[float] | None]:
@@ -90,11 +111,17 @@ def collect(
 
     `counts` says how many each must hold, in the same order. Raises `bad_records` for what no honest run writes.
     """
-    found = records.join(states, COLUMNS, data, rows).column("logprob").to_pylist()
+    return _checked(records.join(states, COLUMNS, data, rows).column("logprob").to_pylist(), counts)
+
+
+def _checked(found: list[Any], counts: Sequence[int]) -> list[list[float] | None]:
     for held, count in zip(found, counts, strict=True):
         if held is not None and (len(held) != count or not all(map(_is_logprob, held))):
-            raise EvaluationError(
-                "bad_records",
-                "A record holds values that are no log-likelihoods of what was asked. Run it again.",
-            )
-    return list(found)
+            raise _bad()
+    return found
+
+
+def _bad() -> EvaluationError:
+    return EvaluationError(
+        "bad_records", "A record holds values that are no log-likelihoods of what was asked. Run it again."
+    )

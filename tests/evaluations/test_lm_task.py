@@ -335,6 +335,12 @@ def test_a_model_without_log_probabilities_is_skipped_where_they_are_compared(tm
     assert metric(run(tmp_path, table, model, WRITE), "exact_match").value == 1
 
 
+def test_a_number_for_a_prompt_is_refused_where_it_names_no_choice(tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": ["1"], "q": ["p"], "c": [["x", "y"]], "a": [0]})
+    with pytest.raises(EvaluationError, match="names a choice in multiple_choice tasks alone"):
+        run(tmp_path, table, Speaking(tasks.fickle), WRITE | {"doc_to_text": "a", "doc_to_choice": "c"})
+
+
 @pytest.mark.parametrize(
     ("logprobs", "greedy"),
     [
