@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ from cryptography.fernet import Fernet
 from django.conf import LazySettings
 
 from auditor.accounts.models import User
+from auditor.policies.models import PolicyVersion
 from auditor.registry import credentials
 from auditor.registry.models import EndpointCredential, ModelVersion
-from tests.api.test_command_line import CommandLine, line, one_connection
+from tests.api.test_command_line import CSV, CommandLine, line, one_connection
 
 __all__ = ["line", "one_connection"]
 HERE = "https://api.example.org"
@@ -100,3 +102,48 @@ def test_the_command_line_reads_it_from_standard_input_or_a_variable(
 def test_no_option_takes_the_secret_itself(line: CommandLine, income: ModelVersion) -> None:
     code, _, _ = line("model", "credential", "income", "--secret", "sk-hunter2")
     assert code == 2
+
+
+def test_a_served_model_is_pushed_given_its_secret_and_planned(
+    line: CommandLine, tmp_path: Path, release_gate: PolicyVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "endpoint.json").write_text(
+        json.dumps(
+            {
+                "schema": "endpoint/1",
+                "protocol": "rest",
+                "url": f"{HERE}/v1/models/income:predict",
+                "rest": {"rows_per_request": 10},
+                "price": {"per_request": 0.5, "currency": "EUR"},
+            }
+        )
+    )
+    push = ("model", "push", "served", "--version", "1", "--modality", "tabular", folder)
+    code, _, err = line(*push, "--label", "<=50K", "--label", ">50K")
+    assert code == 0, err
+    assert ModelVersion.objects.get().format == "endpoint"
+    monkeypatch.setenv("KEY", "sk-hunter2")
+    code, out, err = line("model", "credential", "served", "--from-env", "KEY")
+    assert code == 0, err
+    assert HERE in out
+
+    data = tmp_path / "adult.csv"
+    data.write_text(CSV)
+    for version, egress in (("1", ()), ("2", ("--egress", HERE))):
+        pushed = line(
+            *("data", "push", "adult", "--version", version, "--target", "income", "--sensitive", "sex"),
+            *("--favourable", ">50K", *egress, data),
+        )
+        assert pushed[0] == 0, pushed
+    plan = ("audit", "run", "served@1", "--policy", "release-gate", "--dry-run", "--max-requests", "20")
+    code, _, err = line(*plan, "--data", "adult@1")
+    assert code == 2
+    assert f"--egress {HERE}" in err
+    code, out, err = line(*plan, "--data", "adult@2")
+    assert code == 0, err
+    assert "at most 100 queries, 10 requests, about 5.00 EUR" in out
+    assert "in all: at most 300 queries, 30 requests, about 15.00 EUR" in out
+    assert "the budget is 20" in out
+    assert "hunter2" not in out
