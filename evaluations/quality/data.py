@@ -29,7 +29,9 @@ LEE = "Lee et al. 2022, ACL, arXiv 2107.06499"
 KAPOOR = "Kapoor & Narayanan 2023, Patterns 4:100804"
 NORTHCUTT = "Northcutt, Jiang & Chuang 2021, JAIR 70, arXiv 1911.00068"
 RABANSER = "Rabanser, Günnemann & Lipton 2019, NeurIPS, arXiv 1810.11953"
-ALIKE = "the same words after lower case, without punctuation; numbers to four digits"
+ALIKE = (
+    "80 % of the runs of three words shared, in lower case and without punctuation; numbers to four digits"
+)
 COUNTED = "a count over the whole data set, so without an interval"
 COMPARED = "split train (else the largest) against split test (else all others but ood)"
 
@@ -76,7 +78,7 @@ class DataQuality:
             "Near duplicates",
             f"(rows − distinct inputs)/rows, where inputs are taken as one if alike: {ALIKE}",
             LEE,
-            "{value} of the rows repeat the input of another row, but for case, punctuation or rounding.",
+            "{value} of the rows repeat the input of another row, give or take a few words or digits.",
         ),
         _share(
             "conflicting_labels",
@@ -97,7 +99,7 @@ class DataQuality:
             "Near leakage from the training split",
             f"rows of other splits whose input is in the split train or alike ({ALIKE}) / rows of other splits",
             KAPOOR,
-            "{value} of the rows that should be new were in the training split, but for case, punctuation or rounding.",
+            "{value} of the rows that should be new were in the training split, give or take a few words or digits.",
         ),
         _share(
             "cluster_leakage",

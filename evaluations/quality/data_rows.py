@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from evaluations.quality import near_texts
 from evaluations.records import not_estimable
 from evaluations.spec import Example, Metric, Modality, Role
 
@@ -72,10 +73,13 @@ def _codes(column: pa.ChunkedArray, near: bool) -> NDArray[np.int64]:
             return index
     except pa.ArrowNotImplementedError:  # lists, images
         distinct, index = values, np.arange(len(values))
+    turned = [_plain(v) if near else _whole(v) for v in distinct.to_pylist()]
+    if near and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        texts = sorted({text or "" for text in turned})  # whatever the order of the rows
+        group = dict(zip(texts, near_texts.groups([text.split() for text in texts]).tolist(), strict=True))
+        return np.array([group[text or ""] for text in turned], dtype=np.int64)[index]
     number: dict[str, int] = {}
-    turned = _plain if near else _whole
-    codes = [number.setdefault(repr(turned(v)), len(number)) for v in distinct.to_pylist()]
-    return np.array(codes, dtype=np.int64)[index]
+    return np.array([number.setdefault(repr(v), len(number)) for v in turned], dtype=np.int64)[index]
 
 
 def _whole(value: Any) -> Any:

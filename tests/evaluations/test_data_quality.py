@@ -12,7 +12,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from evaluations import catalogue, stats
-from evaluations.quality import data_drift, data_labels, data_rows, halves
+from evaluations.quality import data_drift, data_labels, data_rows, halves, near_texts
 from evaluations.scoring import Scored
 from evaluations.spec import EvaluationResult, Metric, Modality, Role
 from tests.evaluations import make, seq
@@ -73,6 +73,23 @@ def test_duplicates_conflicts_and_leakage_of_a_table_worked_by_hand(tmp_path: Pa
         ("f2", "f0"),
         ("f3", "f4"),
     }
+
+
+def test_texts_that_share_most_of_their_runs_are_alike() -> None:
+    rng = np.random.default_rng(0)
+    texts = [[f"w{i}" for i in rng.integers(0, 5000, 40)] for _ in range(300)]
+    edited = [list(words) for words in texts[:100]]
+    for words in edited[:50]:
+        words[20] = "changed"  # 3 of 38 runs: similarity 35/41
+    for words in edited[50:]:
+        words[10:30:4] = ["changed"] * 5  # 15 of 38 runs: 23/53
+    found = near_texts.groups(texts + edited)
+    same = found[:100] == found[300:]
+    assert same[:50].all()
+    assert not same[50:].any()
+    assert len(set(found[:300].tolist())) == 300
+    assert near_texts.groups([["a"], ["b"], ["a", "b", "c"]]).tolist() == [0, 1, 2]
+    assert near_texts.groups([]).tolist() == []
 
 
 def test_images_count_by_their_bytes_wherever_they_lay() -> None:
