@@ -269,8 +269,8 @@ def _warnings(version: ModelVersion, spec: EndpointSpec | None, takes: Forecast,
             found.append(f"How much of the budget of {name} this takes cannot be told.")
         elif limit is not None and needed is not None and needed > limit:
             found.append(
-                f"Up to {needed:,.6g} {name} may be needed (runs that ask the same share the answers), and the budget is "
-                f"{limit:,.6g}: where it is reached, the audit stops. "
+                f"Up to {needed:,.6g} {name} may be needed (runs that ask the same share the answers), and the "
+                f"budget is {limit:,.6g}: where it is reached, the audit stops. "
                 "What was answered is kept, and an audit that supersedes it with a larger budget goes on from there."
             )
     return found
