@@ -65,7 +65,7 @@ def _signatures(runs: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     """
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 1 << 64, (2, BANDS * ROWS), dtype=np.uint64)
-    found = np.empty((len(runs), BANDS * ROWS), dtype=np.uint64)
+    found: NDArray[np.uint64] = np.empty((len(runs), BANDS * ROWS), dtype=np.uint64)
     start = 0
     while start < len(runs):
         stop, size = start, 0
