@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
-from auditor.client import columns, push
+from auditor.client import columns, push, roles_file
 from auditor.client.exits import ClientError
 from auditor.client.progress import uploading
 from auditor.client.session import Session, pass_session
@@ -52,7 +51,7 @@ def data() -> None:
 @pass_session
 def push_data(session: Session, /, name: str, file: Path, version: str, **options: Any) -> None:
     """Upload FILE (.parquet, .csv or .jsonl) as a version of the data set NAME, with the role of each column."""
-    declared = _declared(options)
+    declared = roles_file.read(options)
     done = send_data(
         session,
         name=name,
@@ -82,31 +81,6 @@ def _roles(file: Path, options: dict[str, Any]) -> dict[str, str]:
         ignored=options["ignore"],
         more=options["more"],
     )
-
-
-def _declared(options: dict[str, Any]) -> dict[str, Any]:
-    """What the file of --roles says; nothing without one. Raises where it is none, or options say it too."""
-    path = options["roles_file"]
-    if path is None:
-        return {}
-    both = [f"--{o.removesuffix('s')}" for o in ("target", "inputs", "sensitive", "ignore") if options[o]]
-    both += [f"--{o}" for o, key in (("id", "id_column"), ("role", "more")) if options[key]]
-    if both:
-        raise click.UsageError(f"{path.name} gives every column its role: leave out {', '.join(both)}.")
-    try:
-        found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ClientError(f"{path} cannot be read: {str(error)[:200]}") from error
-    roles = found.get("roles") if isinstance(found, dict) else None
-    if (
-        not isinstance(roles, dict)
-        or not roles
-        or not all(isinstance(r, str) for r in [*roles, *roles.values()])
-    ):
-        raise ClientError(
-            f"{path} names no roles. It looks like this:\n  roles:\n    text: input\n    label: target"
-        )
-    return dict(found)  # the service checks every value
 
 
 def send_data(

@@ -162,3 +162,20 @@ def test_the_same_run_in_two_processes_gives_the_same_numbers(
     merged.mkdir()
     run_request(asked, shards)
     assert make.values(merge_request(asked, shards, merged)) == pytest.approx(local, rel=1e-11)  # a card has 12 digits
+
+
+def test_a_roles_file_says_what_the_options_would(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roles = tmp_path / "roles.yaml"
+    said = "roles: {id: id, x: input, z: input, sex: sensitive, label: target}\nfavourable_label: 'yes'\n"
+    roles.write_text(said, encoding="utf-8")
+    demanded = ["--policy", policy(tmp_path, 0.5)]
+    by_file = run(capsys, model, "--data", data, "--roles", roles, *demanded)
+    by_options = run(capsys, model, "--data", data, *columns(), *demanded)
+    assert by_file.code == by_options.code
+    assert by_file.out == by_options.out
+    roles.write_text(said.replace("sensitive", "protected"), encoding="utf-8")
+    wrong = run(capsys, model, "--data", data, "--roles", roles, *demanded)
+    assert wrong.code == 2
+    assert "There is no role 'protected'" in wrong.err
