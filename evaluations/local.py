@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
     from evaluations.engine.score_store import ScoreStore
+    from evaluations.forecasting import Forecast
     from evaluations.models.protocol import Model
     from evaluations.results import Results
 
@@ -105,7 +106,7 @@ def run_items(
     store = ScoreStore(out / "scores" if out else None)
     with _folder(out) as place:
         for item in items:
-            judges = catalogue.get(item.evaluation).requires.judge
+            judges = catalogue.get(item.evaluation).requires.judge and item.params.get("rubric") is None
             request = RunRequest(
                 run_id="local",
                 evaluation=item.evaluation,
@@ -199,6 +200,47 @@ def _folder(out: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="auditor-") as temporary:
         yield Path(temporary)
+
+
+def forecasts(
+    items: Sequence[Item], ref: ModelRef, data_ref: DataRef, seed: int
+) -> Iterator[tuple[Item, Forecast | Failure]]:
+    """What each item would take, told before anything starts; a Failure where it cannot be run."""
+    from evaluations.data import dataset
+    from evaluations.forecasting import BYTES_PER_TOKEN, Known, forecast
+    from evaluations.merge import for_parent
+    from evaluations.runner import check_before_data, checked_plan, resolve
+
+    data = dataset.read(data_ref, ref.modality)
+    price, together = None, 1
+    if ref.format is ModelFormat.ENDPOINT:
+        from evaluations.models.endpoint import read_spec
+
+        spec = read_spec(Path(ref.path))
+        price, together = spec.price, spec.rest.rows_per_request if spec.rest else 1
+    tokens = None
+    if data.modality in dataset.TEXT:
+        tokens = (
+            sum(len(text.encode("utf-8", "replace")) for text in data.texts) / BYTES_PER_TOKEN / data.rows
+        )
+    for item in items:
+        request = RunRequest(
+            run_id="local",
+            evaluation=item.evaluation,
+            params=dict(item.params),
+            model=ref,
+            data=data_ref,
+            seed=seed,
+        )
+        try:
+            evaluation, params = resolve(request)
+            check_before_data(evaluation, request)
+            if evaluation.requires.parent:
+                for_parent(request)
+            plan = checked_plan(evaluation, params, data)
+            yield item, forecast(plan, Known(tokens_per_query=tokens, rows_per_request=together), price)
+        except EvaluationError as error:
+            yield item, Failure(code=error.code, message=error.message, skipped=error.skipped)
 
 
 # --- from a notebook ------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def run(
     }
     started = session.client.post("audits", body)
     if dry_run:
-        _show_plan(started)
+        show_plan(started)
         return Exit.MEETS
     if not waits:
         click.echo(started["id"])
@@ -162,7 +162,8 @@ def cancel(session: Session, audit_id: str) -> None:
     click.echo(f"{found['id']} {found['status']}")
 
 
-def _show_plan(plan: dict[str, Any]) -> None:
+def show_plan(plan: dict[str, Any]) -> None:
+    """Print what an audit would do and take."""
     for item in plan["items"]:
         click.echo(f"{item['item']:<28} {item['evaluation']} {item['version']}")
         if item.get("refusal"):
@@ -175,7 +176,7 @@ def _show_plan(plan: dict[str, Any]) -> None:
     click.echo(f"in all: {_takes(plan['takes'], plan['currency'])}")
     for warning in plan["warnings"]:
         click.echo(f"note: {warning}")
-    click.echo(f"seed {plan['seed']}, {plan['digest']}")
+    click.echo(", ".join(str(part) for part in (f"seed {plan['seed']}", plan.get("digest")) if part))
 
 
 def _takes(takes: dict[str, Any], currency: str) -> str:

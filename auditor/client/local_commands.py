@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor.client import columns, junit, render, sarif, watch
-from auditor.client.exits import VERDICT_EXITS, ClientError
+from auditor.client import columns, junit, render, roles_file, sarif, watch
+from auditor.client.audit_commands import show_plan
+from auditor.client.exits import VERDICT_EXITS, ClientError, Exit
 from auditor.client.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from evaluations.local import Item, Subject
     from evaluations.spec import DataRef, EvaluationResult, Failure, ModelRef
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -37,12 +41,19 @@ def local() -> None:
 @click.option(
     "--role", "more", multiple=True, metavar="COLUMN=ROLE", help="Any other role, such as passage=context."
 )
+@click.option(
+    "--roles",
+    "roles_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A roles.yaml, as `auditor data get` writes it, in place of the options above.",
+)
 @click.option("--favourable", default="", help="The label that is good for the person, such as >50K.")
 @click.option("--label", "labels", multiple=True, help="Class name, in the order of the model's outputs.")
 @click.option("--language", "languages", multiple=True, help="Language tag of the texts, such as en.")
 @click.option("--modality", help="What kind of model it is, where the files do not say.")
 @click.option("--format", "format_", help="The format of its files, where they do not say.")
 @click.option("--parent", type=FOLDER, help="The version that this one is compared with.")
+@click.option("--judge", type=FOLDER, help="Another model, which judges answers.")
 @click.option(
     "--keep", type=FOLDER, help="Keep the model's answers here: an interrupted run goes on from them."
 )
@@ -52,6 +63,7 @@ def local() -> None:
 @click.option("--junit", "junit_file", type=FILE, help="Write the controls as JUnit XML.")
 @click.option("--sarif", "sarif_file", type=FILE, help="Write what does not pass as SARIF 2.1.0.")
 @click.option("--json", "json_file", type=FILE, help="Write everything that was measured.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be run, and what it would take.")
 @pass_session
 def run(session: Session, /, model: Path, data: Path, policy: str, **options: Any) -> int:
     """Audit the model in the folder MODEL under a policy. The exit code is the verdict.
@@ -59,7 +71,7 @@ def run(session: Session, /, model: Path, data: Path, policy: str, **options: An
     The model runs in this process, without the sandbox that the service has: use it on models you trust.
     """
     from auditor.client import local_run
-    from evaluations.local import Subject, run_items
+    from evaluations.local import Item, Subject, forecasts
     from evaluations.spec import EvaluationError
 
     stated = local_run.read_policy(policy)
@@ -68,8 +80,13 @@ def run(session: Session, /, model: Path, data: Path, policy: str, **options: An
         facts = local_run.facts_of(ref, data_ref)
         suite = local_run.suite_of(stated, facts)
         seed = local_run.seed_for(ref, data_ref, suite)
+        items = [Item(item, name, params) for item, (name, _, params) in suite.items()]
+        if options["dry_run"]:
+            show_plan(local_run.plan(suite, dict(_by_name(forecasts(items, ref, data_ref, seed))), seed))
+            return Exit.MEETS
+        judge = _model_ref(options["judge"], {**options, "parent": None}) if options["judge"] else None
         started = datetime.now(UTC).replace(microsecond=0)
-        ended = _run_all(session, run_items, Subject(ref), data_ref, suite, seed, options)
+        ended = _run_all(session, Subject(ref, judge_ref=judge), data_ref, items, seed, options)
     except EvaluationError as error:
         raise ClientError(error.message) from error
     card = local_run.card(
@@ -88,24 +105,27 @@ def run(session: Session, /, model: Path, data: Path, policy: str, **options: An
     return VERDICT_EXITS[card["verdict"]]
 
 
+def _by_name(found: Iterable[tuple[Item, Any]]) -> Iterator[tuple[str, Any]]:
+    for item, outcome in found:
+        yield item.name, outcome
+
+
 def _run_all(
     session: Session,
-    run_items: Any,
-    subject: Any,
+    subject: Subject,
     data: DataRef,
-    suite: dict[str, tuple[str, str, dict[str, Any]]],
+    items: Sequence[Item],
     seed: int,
     options: dict[str, Any],
 ) -> dict[str, EvaluationResult | Failure]:
     """Every item's result or reason, with bars on a terminal and lines in a log."""
     from auditor.client.local_run import progress_of
-    from evaluations.local import Item
+    from evaluations.local import run_items
     from evaluations.spec import Failure
 
     display = watch.Bars(session.err) if session.err.is_terminal else watch.Lines(session.note)
-    working, finished = progress_of(suite, display.update)
+    working, finished = progress_of([item.name for item in items], display.update)
     ended: dict[str, EvaluationResult | Failure] = {}
-    items = [Item(item, name, params) for item, (name, _, params) in suite.items()]
     resources = options["resources"] or Path(os.environ.get("AUDITOR_RESOURCES", "var/resources"))
     try:
         for item, outcome in run_items(
@@ -154,7 +174,8 @@ def _data_ref(path: Path, options: dict[str, Any]) -> DataRef:
     from evaluations.data.formats import column_names, format_of
     from evaluations.spec import DataRef, Role
 
-    given = columns.assign(
+    declared = roles_file.read(options)
+    given = declared.get("roles") or columns.assign(
         column_names(path),
         path.name,
         target=options["target"],
@@ -163,13 +184,15 @@ def _data_ref(path: Path, options: dict[str, Any]) -> DataRef:
         identity=options["id_column"],
         more=options["more"],
     )
+    if unknown := sorted(set(given.values()) - set(Role)):
+        raise ClientError(f"There is no role {unknown[0]!r}. Roles are {', '.join(Role)}.")
     return DataRef(
         path=str(path.resolve()),
         digest=path_digest(path),
         format=format_of(path),
         roles={column: Role(role) for column, role in given.items()},
-        favourable_label=options["favourable"] or None,
-        languages=options["languages"],
+        favourable_label=options["favourable"] or declared.get("favourable_label") or None,
+        languages=options["languages"] or declared.get("languages", ()),
     )
 
 

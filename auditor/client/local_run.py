@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from auditor.policies.source import BUILTIN, parse
 from auditor.reports import control_facts
 from auditor.reports.build import CardFacts, build
 from evaluations import catalogue
+from evaluations.forecasting import Forecast, total
 from evaluations.spec import EvaluationResult, Failure, Metric, Role
 
 if TYPE_CHECKING:
@@ -206,8 +207,32 @@ def _time(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def plan(
+    suite: Mapping[str, tuple[str, str, dict[str, Any]]],
+    forecasts: Mapping[str, Forecast | Failure],
+    seed: int,
+) -> dict[str, Any]:
+    """What would be run and what it would take, as the service says it of an audit."""
+    items = []
+    for item, (evaluation, version, _) in suite.items():
+        found = forecasts[item]
+        refused = isinstance(found, Failure)
+        items.append(
+            {
+                "item": item,
+                "evaluation": evaluation,
+                "version": version,
+                "refusal": found.message if refused else "",
+                "takes": {} if refused else vars(found),
+                "smallest_detectable_effect": None if refused else found.smallest_detectable_effect,
+            }
+        )
+    in_all = total([found for found in forecasts.values() if not isinstance(found, Failure)])
+    return {"items": items, "takes": vars(in_all), "currency": "", "warnings": [], "seed": seed}
+
+
 def progress_of(
-    suite: Mapping[str, Any], show: Callable[[dict[str, Any]], None]
+    suite: Sequence[str], show: Callable[[dict[str, Any]], None]
 ) -> tuple[Callable[[str, Any], None], Callable[[str, str, str], None]]:
     """Two functions that tell a display of audits how far the runs are: one for progress, one for ends."""
     runs = {
