@@ -24,13 +24,15 @@ def mode(path: Path) -> int:
 
 
 def test_keys_are_made_once_and_only_their_owner_reads_them(state: Path) -> None:
-    steps = (setup.folders, setup.secret_key, setup.signing_key)
-    assert [step(state) for step in steps] == [True, True, True]
+    steps = (setup.folders, setup.secret_key, setup.credential_key, setup.signing_key)
+    assert [step(state) for step in steps] == [True] * 4
     before = {path.name: path.read_bytes() for path in (state / "secrets").iterdir()}
-    assert set(before) == {"secret_key", "signing_key.pem", "signing_certificate.pem"}
+    assert set(before) == {"secret_key", "credential_key", "signing_key.pem", "signing_certificate.pem"}
     assert mode(state / "secrets") == 0o700
-    assert mode(state / "secrets" / "secret_key") == mode(state / "secrets" / "signing_key.pem") == 0o600
-    assert [step(state) for step in steps] == [False, False, False]
+    assert {
+        mode(state / "secrets" / name) for name in ("secret_key", "credential_key", "signing_key.pem")
+    } == {0o600}
+    assert [step(state) for step in steps] == [False] * 4
     assert {path.name: path.read_bytes() for path in (state / "secrets").iterdir()} == before
 
 
