@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,20 +98,19 @@ class Documents:
         return [[docs[places[int(row)]] for row in picked] for picked in drawn]
 
     def _drawn(self, rows: NDArray[np.int64], count: int, ctx: Context) -> list[NDArray[np.int64]]:
-        if self.task.shots.sampler == "first_n":
-            pool = self.pool
-        else:  # by id: where the rows stand does not matter
-            pool = self.pool[np.argsort(self.data.ids[self.pool], kind="stable")]
+        first = self.task.shots.sampler == "first_n"
+        # Drawn by id, so that where the rows stand does not matter.
+        pool = self.pool if first else self.pool[np.argsort(self.data.ids[self.pool], kind="stable")]
+        places = {int(row): place for place, row in enumerate(pool)}
         found = []
         for row in rows:
-            others = pool[pool != row]
-            if len(others) < count:
-                raise self._few(len(others), count)
-            if self.task.shots.sampler == "first_n":
-                found.append(others[:count])
-            else:
-                rng = ctx.rng(f"{self.data.ids[row]}:shots")
-                found.append(others[rng.choice(len(others), count, replace=False)])
+            own = places.get(int(row), len(pool))
+            others = len(pool) - (own < len(pool))
+            if others < count:
+                raise self._few(others, count)
+            rng = None if first else ctx.rng(f"{self.data.ids[row]}:shots")
+            picked = np.arange(count) if rng is None else rng.choice(others, count, replace=False)
+            found.append(pool[picked + (picked >= own)])  # passes over the row itself
         return found
 
     def _of_samples(
@@ -144,7 +144,7 @@ class Documents:
         docs = self.at(self.evaluated) if same else [{}] * len(self.evaluated)
         for row, doc in zip(self.evaluated, docs, strict=True):
             if task.shots.sampler == "first_n":
-                picked = [i for i in every if not same or pool[i] != doc][:count]
+                picked = list(islice((i for i in every if not same or pool[i] != doc), count))
             elif not same:
                 picked = drawing.sample(every, count)
             else:
