@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import errno
 import json
-import resource
 import signal
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from pydantic import ValidationError
 
 from evaluations import catalogue
+from evaluations.engine.memory import peak_memory
 from evaluations.spec import (
     Access,
     Cost,
@@ -217,8 +217,7 @@ class Meter:
             cpu_seconds=round(cpu - self.cpu, 3),
             queries=model.usage.queries - self.queries,
             tokens=model.usage.tokens - self.tokens,
-            peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            * (1 if sys.platform == "darwin" else 1024),
+            peak_rss_bytes=peak_memory(),
         )
         self.wall, self.cpu, self.queries, self.tokens = wall, cpu, model.usage.queries, model.usage.tokens
         return cost

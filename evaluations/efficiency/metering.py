@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from evaluations.efficiency.energy import counters
+from evaluations.engine.memory import peak_memory
 from evaluations.models.calling import call
 from evaluations.models.protocol import Remote
 from evaluations.spec import ShardState
@@ -58,7 +58,7 @@ def meter_shard(model: Any, data: Dataset, params: ResourcesParams, ctx: Context
         done += len(numbers)
         ctx.progress(done, params.requests, "metering")
     counts = {
-        "peak_memory": _peak_memory(),
+        "peak_memory": peak_memory(),
         "weights_bytes": _size(ctx.request.model.path),
         "cores": os.cpu_count() or 1,
         **{f"method_{meter.method}": 1 for meter in meters},
@@ -74,10 +74,6 @@ def meter_shard(model: Any, data: Dataset, params: ResourcesParams, ctx: Context
 def _cpu_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-def _peak_memory() -> int:
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _size(folder: str | Path) -> int:

@@ -137,7 +137,10 @@ class LL144:
         rows = records.all_rows(data, shard)
         scores = ctx.predictions(model, data, rows)
         table = records.table_of(data, rows, {"probs": scoring.probs_column(scores.probs, scores.errors)})
-        return ShardState(scoring.with_labels(table, model.labels), {"errors": int(scores.errors.sum())})
+        graded = Access.PROBS in model.access
+        return ShardState(
+            scoring.with_labels(table, model.labels, graded), {"errors": int(scores.errors.sum())}
+        )
 
     def merge(
         self, states: Sequence[ShardState], data: Dataset, params: LL144Params, ctx: Context

@@ -72,6 +72,7 @@ def audit(states: Sequence[ShardState], data: Dataset, params: LL144Params, ctx:
             records.not_estimable(name, data.rows, reason, column) for column in columns for name in NAMES
         ]
         return Audit(metrics, [], [], coverage)
+    graded = all(scoring.GRADED not in (s.records.schema.metadata or {}) for s in states)
     score = np.where(errors, np.nan, probs[:, wanted])
     selected = ~errors & (np.argmax(np.nan_to_num(probs), axis=1) == wanted)
     above = ~errors & (
@@ -79,7 +80,7 @@ def audit(states: Sequence[ShardState], data: Dataset, params: LL144Params, ctx:
     )  # strictly above the median of all
     metrics, plots, warnings = [], [], []
     for number, (column, groups) in enumerate(columns.items(), 1):
-        found, left_out = _of_column(column, groups, (selected, above), errors, params)
+        found, left_out = _of_column(column, groups, (selected, above if graded else None), errors, params)
         metrics += found
         plots += _bars(number, column, found)
         warnings += left_out
@@ -89,7 +90,7 @@ def audit(states: Sequence[ShardState], data: Dataset, params: LL144Params, ctx:
 def _of_column(
     column: str,
     groups: NDArray[np.str_],
-    hits: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    hits: tuple[NDArray[np.bool_], NDArray[np.bool_] | None],
     errors: NDArray[np.bool_],
     params: LL144Params,
 ) -> tuple[list[Metric], list[str]]:
@@ -103,6 +104,10 @@ def _of_column(
         if params.justification and (groups == name).sum() < params.smallest_share * known
     ]
     for (rate, ratio), hit in zip(RATES, hits, strict=True):
+        if hit is None:
+            reason = "The model names a class and states no score."
+            found += [records.not_estimable(name, known, reason, column) for name in (rate, ratio)]
+            continue
         parts = {name: _part(groups == name, hit, errors) for name in names}
         found += [_rate(rate, f"{column}={name}", part) for name, part in parts.items()]
         compared = {name: part for name, part in parts.items() if name not in small and part.n}

@@ -11,7 +11,7 @@ import pytest
 
 from evaluations import catalogue
 from evaluations.fairness.ll144 import LL144Params
-from evaluations.spec import EvaluationError, EvaluationResult, Metric, MetricStatus, Role
+from evaluations.spec import Access, EvaluationError, EvaluationResult, Metric, MetricStatus, Role
 from tests.evaluations import make
 
 LL144 = catalogue.get("fairness.ll144")
@@ -95,6 +95,18 @@ def test_people_of_unknown_category_are_counted_apart(tmp_path: Path) -> None:
     unknown = {m.slice: m.value for m in result.metrics if m.name == "unknown_category"}
     assert unknown == {"sex": 2, "race": 7, "sex & race": 7}
     assert at(result, "selection_rate", "race=White").n == 693
+
+
+def test_a_model_that_names_classes_alone_has_no_scores(tmp_path: Path) -> None:
+    table = applicants()
+    ref = make.data_ref(
+        table, tmp_path, {**make.TABULAR_ROLES, "race": Role.SENSITIVE}, favourable_label="yes"
+    )
+    model = make.Answering(lambda rows: np.column_stack([1 - rows.x, rows.x]))
+    model.access = Access.LABEL  # type: ignore[misc]  # of this instance alone
+    result = make.evaluate(LL144, model, make.request(LL144.name, ref), tmp_path)
+    assert at(result, "scoring_rate", "sex").status is MetricStatus.NOT_ESTIMABLE
+    assert at(result, "selection_rate", "sex=Male").value == pytest.approx(280 / 600)
 
 
 def test_the_columns_must_be_named(tmp_path: Path) -> None:

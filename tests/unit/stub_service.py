@@ -131,8 +131,31 @@ class Service:
             body = json.loads(request.content)
             self.bodies.append(body)
             if body["dry_run"]:
-                item = {"item": "groups", "evaluation": "fairness.group", "version": "1", "refusal": ""}
-                return httpx.Response(200, json={"items": [item], "seed": 1, "digest": "sha256:5eed"})
+                takes = {
+                    "queries": 1000,
+                    "requests": 40,
+                    "input_tokens": 25_000,
+                    "output_tokens": 16_000,
+                    "cost": 0.125,
+                    "seconds": 95,
+                }
+                item = {
+                    "item": "groups",
+                    "evaluation": "fairness.group",
+                    "version": "1",
+                    "refusal": "",
+                    "takes": takes,
+                    "smallest_detectable_effect": 0.0443,
+                }
+                plan = {
+                    "items": [item],
+                    "takes": takes,
+                    "currency": "USD",
+                    "warnings": ["No credential is stored for https://models.test: requests go without one."],
+                    "seed": 1,
+                    "digest": "sha256:5eed",
+                }
+                return httpx.Response(200, json=plan)
             return httpx.Response(
                 202, json=self.audit_states[0], headers={"Location": f"{PREFIX}audits/aud_1"}
             )

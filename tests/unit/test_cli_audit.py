@@ -108,6 +108,11 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(auditor: CommandLine, serv
     done = auditor(*RUN, "--dry-run")
     assert done.code == 0
     assert "fairness.group 1" in done.out
+    takes = "at most 1,000 queries, 40 requests, about 25,000 tokens read, 16,000 generated at most, about 0.12 USD"
+    assert f"{takes}, about 1 min" in done.out
+    assert "can tell a difference of 4.4 points of a rate" in done.out
+    assert "note: No credential is stored" in done.out
+    assert "seed 1, sha256:5eed" in done.out
     assert service.bodies[0]["dry_run"] is True
 
 
