@@ -147,6 +147,9 @@ def status(session: Session, audit_id: str, as_json: bool) -> None:
         click.echo(
             render.printable(f"  {each['item']:<28} {each['status']}, attempt {each['attempt']}{reason}")
         )
+        if spent := each.get("spent"):
+            paid = f", {spent['cost']:,.2f} {spent['currency']}" if spent["cost"] else ""
+            click.echo(f"  {'':<28} {spent['requests']:,} requests, {spent['tokens']:,} tokens{paid}")
     for card in found["cards"]:
         click.echo(
             f"  report card {card['id']}: {render.VERDICTS.get(card['verdict'], (card['verdict'],))[0]}"

@@ -237,3 +237,12 @@ def test_a_version_is_named_with_its_model(auditor: CommandLine) -> None:
     done = auditor("audit", "run", "income", "--data", "adult@1", "--policy", "release-gate")
     assert done.code == 2
     assert "income@3.2.0" in done.err
+
+
+def test_the_status_tells_what_was_spent_at_the_endpoint(auditor: CommandLine, service: Service) -> None:
+    found = state("running", "errored", reason="The budget is used up.")
+    found["runs"][0]["spent"] = {"requests": 1250, "tokens": 90000, "cost": 1.5, "currency": "EUR"}
+    service.audit_states.append(found)
+    out = auditor("audit", "status", "aud_1").out
+    assert "The budget is used up." in out
+    assert "1,250 requests, 90,000 tokens, 1.50 EUR" in out

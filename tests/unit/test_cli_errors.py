@@ -98,7 +98,7 @@ def test_a_mistake_in_the_command_is_usage(auditor: CommandLine) -> None:
 def test_an_unexpected_error_is_never_the_code_of_a_verdict(
     auditor: CommandLine, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit_commands, "_show_plan", lambda plan: 1 / 0)
+    monkeypatch.setattr(audit_commands, "show_plan", lambda plan: 1 / 0)
     done = auditor("audit", "run", "a@1", "--data", "b@1", "--policy", "p", "--dry-run")
     assert done.code == 70
     assert "ZeroDivisionError" in done.err
