@@ -146,8 +146,8 @@ def _with_texts(
     missing = ~found.answered.all(axis=1)
     again = task.repeats // samples_of(task)
     texts = [
-        None if gone else answer_of(pipeline, held * again)
-        for gone, held in zip(missing, found.texts, strict=True)
+        None if gone else answer_of(pipeline, held * again, doc)
+        for gone, held, doc in zip(missing, found.texts, answers.docs, strict=True)
     ]
     blocked = missing & ~(found.status == "error").any(axis=1)
     return replace(answers, texts=texts, missing=missing, blocked=blocked)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import regex
 
 from evaluations import stats
 from evaluations.quality import corpus_overlap
@@ -17,8 +16,8 @@ from evaluations.quality.classification_scores import mcc, softened
 from evaluations.quality.lm_task_answers import Answers
 from evaluations.records import not_estimable, too_many_errors
 from evaluations.spec import Example, Interval, Metric
+from evaluations.tasks import patterns
 from evaluations.tasks.definition import Judging
-from evaluations.tasks.filters import PATTERN_SECONDS, too_slow
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,10 +107,7 @@ def _texts_match(judging: Judging, answer: Any, accepted: tuple[str, ...]) -> bo
 def _bare(judging: Judging, text: str) -> str:
     """A text without what is not compared."""
     for pattern in judging.regexes_to_ignore:
-        try:
-            text = regex.sub(pattern, "", text, timeout=PATTERN_SECONDS)
-        except TimeoutError as error:
-            raise too_slow(pattern) from error
+        text = patterns.replaced(pattern, "", text)
     if judging.ignore_case:
         text = text.lower()
     if judging.ignore_punctuation:

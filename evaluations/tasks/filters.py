@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import regex
-
 from evaluations.spec import EvaluationError
+from evaluations.tasks import choice_regex, patterns
 from evaluations.tasks.definition import Pipeline, Step
 
-PATTERN_SECONDS = 1.0  # for one text: the patterns are the task's, the texts the model's
 Texts = list[Any]
 
 
-def answer_of(pipeline: Pipeline, texts: Sequence[str]) -> Any:
-    """What the pipeline makes of the texts of one example. Raises EvaluationError where it leaves several."""
+def answer_of(pipeline: Pipeline, texts: Sequence[str], doc: Mapping[str, Any]) -> Any:
+    """What the pipeline makes of the texts of one row. Raises EvaluationError where it leaves several."""
     held: Any = list(texts)
     for step in pipeline.steps:
         if not isinstance(held, list):  # take_first has been: its answer goes on alone
-            held = _apply(step, [held])[0]
+            held = _apply(step, [held], doc)[0]
         elif step.function == "take_first":
             held = held[0]
         else:
-            held = _apply(step, held)
+            held = _apply(step, held, doc)
     if isinstance(held, list):
         if len(held) > 1:
             raise EvaluationError(
@@ -36,7 +34,9 @@ def answer_of(pipeline: Pipeline, texts: Sequence[str]) -> Any:
     return held
 
 
-def _apply(step: Step, texts: Texts) -> Texts:
+def _apply(step: Step, texts: Texts, doc: Mapping[str, Any]) -> Texts:
+    if step.function == "multi_choice_regex":
+        return choice_regex.letters_of([str(text) for text in texts], doc, **step.arguments)
     return STEPS[step.function](texts, **step.arguments)
 
 
@@ -54,28 +54,16 @@ def _majority(texts: Texts) -> Texts:
 
 
 def _extracted(texts: Texts, regex_pattern: str, group_select: int, fallback: str) -> Texts:
-    pattern = regex.compile(regex_pattern)
-    return [_match(pattern, text, group_select, fallback) for text in texts]
+    return [_match(patterns.found(regex_pattern, text), group_select, fallback) for text in texts]
 
 
-def _match(pattern: Any, text: str, group_select: int, fallback: str) -> str:
-    try:
-        found = pattern.findall(text, timeout=PATTERN_SECONDS)
-    except TimeoutError as error:
-        raise too_slow(pattern.pattern) from error
+def _match(found: list[Any], group_select: int, fallback: str) -> str:
     if not -len(found) <= group_select < len(found):
         return fallback
     match = found[group_select]
     if isinstance(match, tuple):
         match = next((group for group in match if group), fallback)
     return str(match).strip()
-
-
-def too_slow(pattern: str) -> EvaluationError:
-    return EvaluationError(
-        "pattern_slow",
-        f"The pattern {pattern[:60]!r} takes more than a second on one text. Write it without nested repetition.",
-    )
 
 
 STEPS: dict[str, Callable[..., Texts]] = {

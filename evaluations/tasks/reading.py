@@ -48,6 +48,7 @@ IGNORING = {
     "ignore_punctuation": bool,
     "ignore_numbers": bool,
 }
+IGNORED = ("ignore_case", "ignore_punctuation")
 ARGUMENTS: dict[str, set[str]] = {
     "take_first": set(),
     "take_first_k": {"k"},
@@ -56,6 +57,7 @@ ARGUMENTS: dict[str, set[str]] = {
     "uppercase": set(),
     "remove_whitespace": set(),
     "regex": {"regex_pattern", "group_select", "fallback"},
+    "multi_choice_regex": {"regex_pattern", "group_select", "fallback", "regexes_to_ignore", *IGNORED},
     "map": {"mapping_dict", "default_value"},
 }  # of each filter
 TOKENS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")  # the first that is there
@@ -286,12 +288,22 @@ def _step(given: dict[str, Any]) -> Step:
         )
     if unknown := sorted(arguments.keys() - ARGUMENTS[function]):
         raise ValueError(f"filter_list: the filter {function} takes no {unknown[0]!r}.")
-    if function == "regex":
+    if function in ("regex", "multi_choice_regex"):
         _compiles(arguments.setdefault("regex_pattern", r"#### (\-?[0-9\.\,]+)"))
         if type(arguments.setdefault("group_select", 0)) is not int:
             raise ValueError("filter_list: group_select is a whole number.")
         if not isinstance(arguments.setdefault("fallback", "[invalid]"), str):
             raise ValueError("filter_list: fallback is a text.")
+    for key in IGNORED:
+        if not isinstance(arguments.get(key, False), bool):
+            raise ValueError(f"filter_list: {key} is true or false.")
+    ignored = arguments.get("regexes_to_ignore") or []
+    if not isinstance(ignored, list):
+        raise ValueError("filter_list: regexes_to_ignore is a list of regular expressions.")
+    for pattern in ignored:
+        _compiles(pattern)
+    if "regexes_to_ignore" in arguments:
+        arguments["regexes_to_ignore"] = ignored
     if function == "take_first_k" and (type(arguments.get("k")) is not int or arguments["k"] < 1):
         raise ValueError("filter_list: take_first_k needs k, a whole number from 1.")
     if function == "map" and not isinstance(arguments.setdefault("mapping_dict", {}), dict):

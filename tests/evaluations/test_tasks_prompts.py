@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evaluations.spec import EvaluationError
-from evaluations.tasks import filters, reading, templates
+from evaluations.tasks import filters, patterns, reading
 from evaluations.tasks.prompts import Prompter
 from evaluations.tasks.templates import Templates
 
@@ -147,10 +147,10 @@ def test_a_column_without_a_role_is_named_together_with_those_that_have_one() ->
 def test_templates_that_reach_further_or_run_away_are_stopped(
     template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(templates, "PATTERN_SECONDS", 0.05)
+    monkeypatch.setattr(patterns, "SECONDS", 0.05)
     with pytest.raises(EvaluationError) as error:
         Templates().render(template, DOC)
-    assert error.value.code in ("template_failed", "template_column")
+    assert error.value.code in ("template_failed", "template_column", "pattern_slow")
 
 
 # --- filters ----------------------------------------------------------------------------------------------
@@ -160,10 +160,14 @@ def answer(texts: list[str], *steps: dict[str, Any]) -> Any:
     task = reading.of(
         {"doc_to_text": "q", "doc_to_target": "a", "filter_list": [{"name": "x", "filter": list(steps)}]}
     )
-    return filters.answer_of(task.pipelines[0], texts)
+    return filters.answer_of(task.pipelines[0], texts, {"choices": ["Paris", "New York, NY", "New York"]})
 
 
 FIRST = {"function": "take_first"}
+LETTER = {
+    "function": "multi_choice_regex", "regex_pattern": r"(\([A-Z]\))", "group_select": -1, "ignore_case": True,
+    "ignore_punctuation": True,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -181,6 +185,11 @@ FIRST = {"function": "take_first"}
         (["b", "a", "a", "b", "c"], [{"function": "majority_vote"}, FIRST], "b"),
         (["b", "a", "a"], [{"function": "take_first_k", "k": 1}, {"function": "majority_vote"}, FIRST], "b"),
         (["b", "a", "a"], [{"function": "majority_vote"}], "a"),
+        (["so (B)"], [LETTER, FIRST], "(B)"),
+        (["It is NEW YORK ny!"], [LETTER, FIRST], "(B)"),  # the longest choice that is written out
+        (["It is New York!"], [LETTER, FIRST], "(C)"),
+        (["answer: A"], [LETTER, FIRST], "(A)"),
+        (["who knows"], [LETTER, FIRST], "[invalid]"),
         (["B"], [{"function": "map", "mapping_dict": {"B": "two"}}, FIRST], "two"),
         (["C"], [{"function": "map", "mapping_dict": {"B": "two"}}, FIRST], None),
     ],
@@ -189,8 +198,32 @@ def test_filters_find_the_answer(texts: list[str], steps: list[dict[str, Any]], 
     assert answer(texts, *steps) == expected
 
 
+def test_choices_in_free_text_are_found_as_the_harness_finds_them() -> None:
+    extraction = pytest.importorskip(
+        "lm_eval.filters.extraction", reason="`make bench` installs lm-evaluation-harness"
+    )
+    choices = ["Paris", "New York, NY", "New York", "a (b)"]
+    said = [
+        "(A) or (C)", "new york ny", "New York", "paris, then New York", "A", ": B", "answer:\n C.", "a b", "A (B)", "",
+        "it is (Z)", "nothing", "PARIS!!", "(a)",
+    ]  # fmt: skip
+    for given in (
+        {
+            "regex_pattern": r"(\([A-Z]\))",
+            "group_select": -1,
+            "ignore_case": True,
+            "ignore_punctuation": True,
+        },
+        {"regex_pattern": r"\(([A-Z])\)|([B-D])\.", "group_select": 0, "regexes_to_ignore": ["^(a|the) "]},
+        {"group_select": 0, "fallback": "?"},
+    ):
+        theirs = extraction.MultiChoiceRegexFilter(**given).apply([said], [{"choices": choices}])[0]
+        step = reading._step({"function": "multi_choice_regex", **given})
+        assert filters._apply(step, said, {"choices": choices}) == theirs
+
+
 def test_filters_that_leave_several_answers_or_run_away_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters, "PATTERN_SECONDS", 0.05)
+    monkeypatch.setattr(patterns, "SECONDS", 0.05)
     with pytest.raises(EvaluationError, match="leave 2 answers"):
         answer(["a", "b"], {"function": "lowercase"})
     with pytest.raises(EvaluationError, match="asks for 3 texts"):
