@@ -102,11 +102,16 @@ def plan(
     }
     seed = seed_of(**pinned)
     everything = {**pins(**pinned), "policies": sorted(v.digest for v in policy_versions), "seed": seed}
-    if any(requires.parent and not p.refusal for requires, p in zip(demanded, planned.values(), strict=True)):
-        everything["parent"] = model_version.parent.digest if model_version.parent else ""
-    if judge_version and any(wants_judge(p.evaluation, p.params) and not p.refusal for p in planned.values()):
+    running = [p for p in planned.values() if not p.refusal]
+    asked = [model_version]
+    if (parent := model_version.parent) and any(catalogue.get(p.evaluation).requires.parent for p in running):
+        everything["parent"] = parent.digest
+        asked.append(parent)
+    if judge_version and any(wants_judge(p.evaluation, p.params) for p in running):
         everything["judge"] = judge_version.digest
-    takes = total([p.takes for p in planned.values() if not p.refusal])
+        asked.append(judge_version)
+    _check_budget(budget or Budget(), asked)
+    takes = total([p.takes for p in running])
     return AuditPlan(
         items=tuple(planned.values()),
         seed=seed,
@@ -115,6 +120,28 @@ def plan(
         currency=spec.price.currency if spec else "",
         warnings=tuple(_warnings(model_version, spec, takes, budget or Budget())),
     )
+
+
+def _check_budget(budget: Budget, asked: Sequence[ModelVersion]) -> None:
+    """Refuse a budget that could not be kept: a service must state its price, or count its tokens."""
+    for version in asked:
+        spec = endpoints.spec_of(version)
+        if spec is None:
+            continue
+        price = spec.price
+        if budget.max_cost is not None and not (
+            price.per_request or price.input_per_million or price.output_per_million
+        ):
+            raise DomainError(
+                "no_price",
+                f"{version} states no price, so that a budget of cost could not be kept. Push a version whose "
+                f"{endpoints.FILE} has `price`, or give a budget of requests or tokens.",
+            )
+        if budget.max_tokens is not None and spec.protocol == "rest":
+            raise DomainError(
+                "no_tokens",
+                f"{version} is a REST predictor and counts no tokens. Give a budget of requests or cost.",
+            )
 
 
 def _forbidden(data: DatasetVersion, version: ModelVersion, spec: EndpointSpec) -> str:

@@ -45,6 +45,7 @@ def submit(
         model_version=model_version,
         dataset_version=dataset_version,
         policy_versions=policy_versions,
+        budget=budget,
         judge_version=judge_version,
     )
     with connection.cursor() as cursor:  # so that two submissions cannot both be the 2nd audit

@@ -182,6 +182,39 @@ def test_a_budget_that_is_too_small_is_said_beforehand(
 
 
 @pytest.mark.parametrize(
+    ("price", "budget", "code"),
+    [
+        (Price(), Budget(max_cost=1.0), "no_price"),
+        (Price(per_request=1), Budget(max_tokens=1000), "no_tokens"),
+    ],
+)
+def test_a_budget_that_could_not_be_kept_is_refused(
+    as_engineer: Principal,
+    team: Team,
+    engineer: User,
+    adult: DatasetVersion,
+    release_gate: PolicyVersion,
+    price: Price,
+    budget: Budget,
+    code: str,
+) -> None:
+    model, data = put_endpoint(team, engineer, spec(price=price), name="other"), with_egress(adult, "any")
+    for attempt in (
+        lambda: plan_of(model, data, release_gate, budget=budget),
+        lambda: services.submit(
+            principal=as_engineer,
+            model_version=model,
+            dataset_version=data,
+            policy_versions=[release_gate],
+            budget=budget,
+        ),
+    ):
+        with pytest.raises(DomainError) as refused:
+            attempt()
+        assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
     "budget",
     [Budget(max_requests=0), Budget(max_tokens=-1), Budget(max_cost=float("nan")), Budget(max_cost=1e16)],
 )
