@@ -128,14 +128,13 @@ def _check_budget(budget: Budget, asked: Sequence[ModelVersion]) -> None:
         spec = endpoints.spec_of(version)
         if spec is None:
             continue
-        price = spec.price
-        if budget.max_cost is not None and not (
-            price.per_request or price.input_per_million or price.output_per_million
-        ):
+        by_token = spec.price.input_per_million or spec.price.output_per_million
+        priced = spec.price.per_request or (by_token and spec.protocol != "rest")  # which counts no tokens
+        if budget.max_cost is not None and not priced:
             raise DomainError(
                 "no_price",
-                f"{version} states no price, so that a budget of cost could not be kept. Push a version whose "
-                f"{endpoints.FILE} has `price`, or give a budget of requests or tokens.",
+                f"{version} states no price that could be counted, so that a budget of cost could not be kept. Push a "
+                f"version whose {endpoints.FILE} has `price`, or give a budget of requests or tokens.",
             )
         if budget.max_tokens is not None and spec.protocol == "rest":
             raise DomainError(

@@ -185,6 +185,7 @@ def test_a_budget_that_is_too_small_is_said_beforehand(
     ("price", "budget", "code"),
     [
         (Price(), Budget(max_cost=1.0), "no_price"),
+        (Price(input_per_million=1), Budget(max_cost=1.0), "no_price"),  # a REST predictor counts no tokens
         (Price(per_request=1), Budget(max_tokens=1000), "no_tokens"),
     ],
 )
