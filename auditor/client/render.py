@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
+from auditor.reports.sentences import number
+
 VERDICTS = {
     "meets": ("MEETS POLICY", "green"),
     "meets_with_accepted_risk": ("MEETS POLICY WITH ACCEPTED RISK", "yellow"),
@@ -24,12 +26,6 @@ OUTCOMES = {
 def printable(text: Any) -> str:
     """Text from people and models for a terminal: what could steer it (escapes, direction marks) becomes a mark."""
     return "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else "\ufffd" for c in str(text))
-
-
-def number(value: float | None, unit: str = "") -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if unit == "count" else f"{value:.3f}"
 
 
 def interval(measured: dict[str, Any]) -> str:
