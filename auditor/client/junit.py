@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from auditor.client.render import interval, number, slice_words
+from auditor.client.render import interval, slice_words
+from auditor.reports.sentences import number
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
 

@@ -138,9 +138,10 @@ def _run_all(
             on_progress=working,
         ):
             ended[item.name] = outcome
-            failed = isinstance(outcome, Failure)
-            status = ("skipped" if outcome.skipped else "errored") if failed else "succeeded"
-            finished(item.name, status, outcome.message if failed else "")
+            if isinstance(outcome, Failure):
+                finished(item.name, "skipped" if outcome.skipped else "errored", outcome.message)
+            else:
+                finished(item.name, "succeeded", "")
     finally:
         display.close()
     return ended

@@ -216,17 +216,12 @@ def plan(
     items = []
     for item, (evaluation, version, _) in suite.items():
         found = forecasts[item]
-        refused = isinstance(found, Failure)
-        items.append(
-            {
-                "item": item,
-                "evaluation": evaluation,
-                "version": version,
-                "refusal": found.message if refused else "",
-                "takes": {} if refused else vars(found),
-                "smallest_detectable_effect": None if refused else found.smallest_detectable_effect,
-            }
-        )
+        about: dict[str, Any] = {"item": item, "evaluation": evaluation, "version": version}
+        if isinstance(found, Failure):
+            items.append({**about, "refusal": found.message})
+            continue
+        effect = found.smallest_detectable_effect
+        items.append({**about, "refusal": "", "takes": vars(found), "smallest_detectable_effect": effect})
     in_all = total([found for found in forecasts.values() if not isinstance(found, Failure)])
     return {"items": items, "takes": vars(in_all), "currency": "", "warnings": [], "seed": seed}
 

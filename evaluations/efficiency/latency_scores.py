@@ -113,7 +113,7 @@ def _quantile(arriving: Timed, share: int, ctx: Context) -> Metric:
         reason = "No request was timed." if not arriving.n else "Too many requests got no answer."
         return not_estimable(name, arriving.n, reason)
     ends = [stats.quantile_interval(seconds, q)]
-    blocks = np.arange(arriving.n) // BLOCK
+    blocks: NDArray[np.int64] = np.arange(arriving.n) // BLOCK
     ends.append(stats.block_quantile_interval(seconds, blocks, q, ctx.rng(f"blocks:{name}")))
     if None in ends or not all(np.isfinite(e.high) for e in ends if e):
         needed = {50: 200, 90: 200, 99: 368}[share]

@@ -90,7 +90,10 @@ INTERVAL = (
     "Wilson interval at the effective number of examples, n·p(1 − p)/s² over the design effect of clusters; a missing "
     "or unparsed answer counts as 0 in the lower end and as 1 in the upper one"
 )
-BOOTSTRAP = "percentile bootstrap over examples or clusters; a missing answer is empty in the lower end, perfect in the upper"
+BOOTSTRAP = (
+    "percentile bootstrap over examples or clusters; a missing answer is empty in the lower end, "
+    "perfect in the upper"
+)
 
 
 class Generation:

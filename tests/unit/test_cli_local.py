@@ -161,7 +161,9 @@ def test_the_same_run_in_two_processes_gives_the_same_numbers(
     shards.mkdir()
     merged.mkdir()
     run_request(asked, shards)
-    assert make.values(merge_request(asked, shards, merged)) == pytest.approx(local, rel=1e-11)  # a card has 12 digits
+    assert make.values(merge_request(asked, shards, merged)) == pytest.approx(
+        local, rel=1e-11
+    )  # a card has 12 digits
 
 
 def test_a_roles_file_says_what_the_options_would(
