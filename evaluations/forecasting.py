@@ -21,6 +21,7 @@ class Known:
     tokens_per_query: float | None = None  # read
     queries_per_second: float | None = None
     rows_per_request: int = 1  # an endpoint may take several rows at a time
+    writes: bool = True  # a model that writes no text generates no tokens, whatever the evaluation allows
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ def forecast(plan: Plan, known: Known, price: Price | None = None) -> Forecast:
     """What one run will take. `price` is that of an endpoint; a model whose files are here has none."""
     queries = plan.expected_queries
     requests = math.ceil(queries / known.rows_per_request) if price is not None else 0
+    written = plan.expected_output_tokens if known.writes else 0
     read = None if known.tokens_per_query is None else math.ceil(queries * known.tokens_per_query)
     return Forecast(
         queries=queries,
         requests=requests,
         input_tokens=read,
-        output_tokens=plan.expected_output_tokens,
-        cost=_cost(price, requests, read, plan.expected_output_tokens),
+        output_tokens=written,
+        cost=_cost(price, requests, read, written),
         seconds=None if not known.queries_per_second else queries / known.queries_per_second,
         smallest_detectable_effect=plan.smallest_detectable_effect,
     )

@@ -22,6 +22,7 @@ from evaluations.spec import (
     EvaluationError,
     EvaluationResult,
     Failure,
+    Modality,
     ModelFormat,
     ModelRef,
     Params,
@@ -223,6 +224,11 @@ def forecasts(
         tokens = (
             sum(len(text.encode("utf-8", "replace")) for text in data.texts) / BYTES_PER_TOKEN / data.rows
         )
+    known = Known(
+        tokens_per_query=tokens,
+        rows_per_request=together,
+        writes=ref.modality in (Modality.CAUSAL_LM, Modality.SEQ2SEQ),
+    )
     for item in items:
         request = RunRequest(
             run_id="local",
@@ -238,7 +244,7 @@ def forecasts(
             if evaluation.requires.parent:
                 for_parent(request)
             plan = checked_plan(evaluation, params, data)
-            yield item, forecast(plan, Known(tokens_per_query=tokens, rows_per_request=together), price)
+            yield item, forecast(plan, known, price)
         except EvaluationError as error:
             yield item, Failure(code=error.code, message=error.message, skipped=error.skipped)
 

@@ -19,6 +19,7 @@ READS_TEXT = frozenset(
         Modality.EXTRACTIVE_QA,
     }
 )
+WRITES_TEXT = frozenset({Modality.CAUSAL_LM, Modality.SEQ2SEQ})
 
 
 class History:
@@ -33,6 +34,7 @@ class History:
             tokens_per_query=self._tokens(version),
             queries_per_second=self._rate(version, evaluation, spec),
             rows_per_request=spec.rest.rows_per_request if spec and spec.rest else 1,
+            writes=version.model.modality in WRITES_TEXT,
         )
 
     def _of(self, version: ModelVersion) -> list[tuple[str, str, dict[str, float]]]:

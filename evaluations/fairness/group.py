@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -210,7 +211,7 @@ class Group:
     )
 
     def plan(self, data_rows: int, params: DecisionParams) -> Plan:
-        return one_pass(data_rows)
+        return replace(one_pass(data_rows), expected_output_tokens=data_rows * params.settings.max_new_tokens)
 
     def run_shard(
         self, model: Any, data: Dataset, params: DecisionParams, ctx: Context, shard: Shard

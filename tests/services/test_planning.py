@@ -143,6 +143,12 @@ def test_tokens_are_told_from_earlier_runs_on_the_same_data_or_from_the_size_of_
     assert found.cost == pytest.approx(100 * 0.001 + 5050 * 2e-6 + 3000 * 8e-6)
 
 
+def test_a_model_that_writes_nothing_generates_no_tokens() -> None:
+    planned = Plan(shards=(), expected_queries=100, expected_output_tokens=3000)
+    found = forecast(planned, Known(tokens_per_query=10, writes=False), Price(output_per_million=8))
+    assert (found.input_tokens, found.output_tokens) == (1000, 0)
+
+
 def test_what_is_not_known_is_not_stated() -> None:
     planned = Plan(shards=(), expected_queries=100)
     unknown = forecast(planned, Known(), Price(input_per_million=2))
