@@ -13,6 +13,7 @@ from auditor.audits.models import Audit, AuditStatus
 from auditor.policies.models import PolicyVersion
 from auditor.registry.models import DatasetVersion, ModelVersion
 from auditor.reports import services as reports
+from evaluations.stats import smallest_detectable_effect
 from tests import factories
 from tests.web.reading import text_of
 
@@ -59,6 +60,20 @@ def test_another_teams_model_is_no_choice(
     sent = {"version": version.pk, "dataset": data.pk, "policies": ["release-gate"]}
     assert browse(stranger).post("/audits/new/", sent).status_code == 422
     assert not Audit.objects.exists()
+
+
+def test_what_it_takes_is_told_before_anything_starts(
+    browse: Browse, engineer: User, version: ModelVersion, data: DatasetVersion, release_gate: PolicyVersion
+) -> None:
+    sent = {"version": version.pk, "dataset": data.pk, "policies": ["release-gate"], "plan": "1"}
+    answer = browse(engineer).post("/audits/new/", sent)
+    text = text_of(answer)
+    assert answer.status_code == 200
+    assert not Audit.objects.exists()
+    assert "What it would take" in text
+    assert f"{data.rows:,}" in text
+    assert f"{3 * data.rows:,}" in text  # classification, calibration, groups: at most three passes
+    assert f"{100 * smallest_detectable_effect(data.rows):.1f}" in text
 
 
 def test_a_reviewer_may_not_start_one(

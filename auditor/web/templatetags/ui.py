@@ -149,6 +149,18 @@ def limit(comparison: str, value: float) -> str:
 
 
 @register.simple_tag
+def price(cost: float | None, currency: str) -> str:
+    """A forecast price; a dash where it cannot be told."""
+    return numbers.NO_VALUE if cost is None else f"{cost:,.2f}\u00a0{currency}"
+
+
+@register.simple_tag
+def points(effect: float | None) -> str:
+    """A difference of a rate, in percentage points."""
+    return numbers.NO_VALUE if effect is None else f"{100 * effect:.1f}"
+
+
+@register.simple_tag
 def share(percent: float) -> str:
     """A share of the rows; what rounds to nothing says so."""
     return "< 0.1%" if 0 < percent < 0.1 else f"{percent:.1f}%"

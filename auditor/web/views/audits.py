@@ -13,6 +13,7 @@ from django_htmx.http import HttpResponseStopPolling
 
 from auditor.audits import services
 from auditor.audits.models import LIVE, Audit, AuditStatus, EvaluationRun
+from auditor.audits.planning import AuditPlan
 from auditor.audits.queries import progress
 from auditor.core.access import fetch, visible
 from auditor.core.errors import DomainError
@@ -29,23 +30,35 @@ ENDED = {AuditStatus.COMPLETED, AuditStatus.CANCELLED}
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """The form; sent, it submits the audit and leads to its page."""
+    """The form; sent, it submits the audit and leads to its page, or says what the audit would take."""
     who = principal(request)
     form = audit_form(who, data=request.POST or None, chosen=request.GET.get("version", ""))
     error: DomainError | None = None
+    planned: AuditPlan | None = None
     if request.method == "POST" and form.is_valid():
         try:
-            audit = services.submit(
-                principal=who,
-                model_version=fetch(who, ModelVersion, pk=form.cleaned_data["version"]),
-                dataset_version=fetch(who, DatasetVersion, pk=form.cleaned_data["dataset"]),
-                policy_versions=[resolve(who, name) for name in form.cleaned_data["policies"]],
-            )
-            return redirect("audit_detail", audit_id=audit.pk)
+            model_version = fetch(who, ModelVersion, pk=form.cleaned_data["version"])
+            dataset_version = fetch(who, DatasetVersion, pk=form.cleaned_data["dataset"])
+            policy_versions = [resolve(who, name) for name in form.cleaned_data["policies"]]
+            if "plan" in request.POST:
+                planned = services.plan(
+                    model_version=model_version,
+                    dataset_version=dataset_version,
+                    policy_versions=policy_versions,
+                )
+            else:
+                audit = services.submit(
+                    principal=who,
+                    model_version=model_version,
+                    dataset_version=dataset_version,
+                    policy_versions=policy_versions,
+                )
+                return redirect("audit_detail", audit_id=audit.pk)
         except DomainError as refused:
             error = refused
-    status = error.status if error else 422 if form.is_bound else 200
-    return render(request, "audits/new.html", {"form": form, "error": error}, status=status)
+    status = error.status if error else 422 if form.is_bound and planned is None else 200
+    context = {"form": form, "error": error, "plan": planned}
+    return render(request, "audits/new.html", context, status=status)
 
 
 @login_required

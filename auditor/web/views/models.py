@@ -12,12 +12,15 @@ from django.views.decorators.http import require_safe
 
 from auditor.audits.models import Audit
 from auditor.core.access import fetch, visible
-from auditor.registry.models import Model, ModelVersion
+from auditor.core.errors import DomainError
+from auditor.registry import endpoints
+from auditor.registry.models import EndpointCredential, Model, ModelVersion
 from auditor.reports.models import ReportCard
 from auditor.web import overview
 from auditor.web.forms import audit_form
 from auditor.web.states import AREAS
 from auditor.web.who import principal
+from evaluations.endpoints import EndpointSpec
 
 SHOWN = 20
 
@@ -46,6 +49,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
     )
     rows = _rows(versions, cards)
     seen = {area for row in rows for area in row["areas"]}
+    served = _served(versions)
     context = {
         "model": model,
         "owner": str(model.owner),
@@ -59,9 +63,19 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
             .prefetch_related("cards")
             .order_by("-created_at")[:SHOWN]
         ),
+        "served": served,
+        "credential": EndpointCredential.objects.filter(model=model).first() if served else None,
         "form": audit_form(who, model=model) if versions and who.may("submit", model.team_id) else None,
     }
     return render(request, "models/detail.html", context)
+
+
+def _served(versions: list[ModelVersion]) -> EndpointSpec | None:
+    """Where the newest version is served, if it is; nothing where its description is gone or damaged."""
+    try:
+        return endpoints.spec_of(versions[0]) if versions else None
+    except DomainError:
+        return None
 
 
 def _rows(versions: list[ModelVersion], cards: list[ReportCard]) -> list[dict[str, Any]]:
