@@ -195,7 +195,7 @@ def interval_method(name: str) -> str:
         "mover_wilson": _("MOVER over Wilson"),
         "pairwise_mover_wilson": _("MOVER over Wilson, pairwise with Bonferroni"),
         "newcombe_auc": _("Newcombe for AUC"),
-        "bca": _("BCa bootstrap"),
+        "bca_or_jackknife_t": _("wider of BCa bootstrap and jackknife"),
         "jackknife_t": _("jackknife, Student's t"),
         "simultaneous_wilson": _("Wilson, all groups at once"),
         "ece_inversion": _("inversion of the law of the ECE"),

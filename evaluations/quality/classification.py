@@ -44,7 +44,7 @@ class Classification:
     """Truth against the most probable class. No answer: wrong in the lower bound, right in the upper."""
 
     name: ClassVar[str] = "quality.classification"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Classification quality"
     question: ClassVar[str] = "How often is the model right, and is it right for every class?"
     Params: ClassVar[type[Params]] = ClassificationParams

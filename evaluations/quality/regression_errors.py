@@ -88,6 +88,9 @@ def _averaged(
             continue
         low, high = (worst[m], best[m]) if name == "r2" else (best[m], worst[m])
         interval = stats.spanning(low, high, float(value[m])) if low and high else None
+        if interval is not None:  # an error is not below 0, R² not above 1
+            bound = {"high": min(1.0, interval.high)} if name == "r2" else {"low": max(0.0, interval.low)}
+            interval = interval.model_copy(update=bound)
         found.append(Metric(name=name, value=float(value[m]), interval=interval, n=predicted.n))
     return found
 

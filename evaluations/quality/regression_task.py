@@ -52,7 +52,9 @@ class RegressionParams(ScoredParams):
     )
 
 
-_INTERVAL = "BCa bootstrap over rows or clusters, beyond 1,000 of them jackknife t"
+_INTERVAL = (
+    "wider of BCa bootstrap and jackknife t over rows or clusters, beyond 1,000 of them the latter alone"
+)
 _MISSING = (
     "; no answer: exactly right in the favourable end, at the farther end of all values seen in the other"
 )

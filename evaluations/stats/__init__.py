@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evaluations.stats.agreement import cohens_kappa, krippendorff_alpha
-    from evaluations.stats.clustered import Estimate, cluster_codes, clustered_se, effective_n, proportion
+    from evaluations.stats.clustered import (
+        Estimate,
+        cluster_codes,
+        clustered_se,
+        effective_n,
+        interval_n,
+        proportion,
+    )
     from evaluations.stats.conformal import conformal_rank, coverage_band
     from evaluations.stats.constants import DRAWS, LEVEL, z_of
     from evaluations.stats.judges import Checked, Corrected, gate_interval, ppi_mean, rogan_gladen
@@ -76,6 +83,7 @@ __all__ = [
     "effective_n",
     "gate_interval",
     "holm",
+    "interval_n",
     "krippendorff_alpha",
     "max_t",
     "mcnemar_exact",
@@ -108,7 +116,7 @@ __all__ = [
 
 _NAMES = {
     "agreement": ("cohens_kappa", "krippendorff_alpha"),
-    "clustered": ("Estimate", "cluster_codes", "clustered_se", "effective_n", "proportion"),
+    "clustered": ("Estimate", "cluster_codes", "clustered_se", "effective_n", "interval_n", "proportion"),
     "conformal": ("conformal_rank", "coverage_band"),
     "constants": ("DRAWS", "LEVEL", "z_of"),
     "judges": ("Checked", "Corrected", "gate_interval", "ppi_mean", "rogan_gladen"),

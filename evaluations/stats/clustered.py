@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from scipy import special
 
 from evaluations.spec import Interval
 from evaluations.stats.constants import LEVEL
@@ -60,6 +61,19 @@ def effective_n(values: NDArray[np.float64], clusters: NDArray[Any]) -> float:
     return n / max(1.0, clustered_se(values, clusters) ** 2 / (variance / n))
 
 
+def interval_n(values: NDArray[np.float64], clusters: NDArray[Any], level: float = LEVEL) -> float:
+    """The `effective_n` that an interval goes by: times (t_{n−1}/t_{C−1})², for the design effect is itself a guess.
+
+    Korn & Graubard 1998, Survey Methodology 24:193. Without it Wilson's interval covers 86 % at 4 to 8 clusters.
+    Where the design effect cannot be seen there is no guess either, and clusters of one row change nothing.
+    """
+    n, worth = len(values), effective_n(values, clusters)
+    (_, count), tail = cluster_codes(clusters), (1 + level) / 2
+    if count < 2 or values.min() == values.max():
+        return worth
+    return worth * float(special.stdtrit(n - 1, tail) / special.stdtrit(count - 1, tail)) ** 2
+
+
 def proportion(
     hits: NDArray[np.bool_],
     clusters: NDArray[Any] | None = None,
@@ -69,7 +83,7 @@ def proportion(
 ) -> Estimate:
     """Share of hits among the answered rows; all arrays (n,), at least one row answered.
 
-    Wilson or Clopper–Pearson at `effective_n`. A row without an answer counts as no hit in the lower end
+    Wilson or Clopper–Pearson at `interval_n`. A row without an answer counts as no hit in the lower end
     and as a hit in the upper one.
     """
     hits = np.asarray(hits, dtype=bool)
@@ -86,6 +100,6 @@ def _at_effective_n(
     interval = wilson if method == "wilson" else clopper_pearson
     if clusters is None:
         return interval(int(hits.sum()), len(hits), level), float(len(hits))
-    n = effective_n(hits.astype(np.float64), clusters)
+    n = interval_n(hits.astype(np.float64), clusters, level)
     found = interval(float(hits.mean()) * n, n, level)
     return found.model_copy(update={"method": f"{found.method}_clustered"}), n

@@ -21,6 +21,8 @@ def mean_interval(
 ) -> Interval | None:
     """Interval of the mean of (n,) values; None for fewer than two values or two clusters.
 
+    None too where none differs from another: then nothing is known of how far the mean is off.
+
     Student's t with s/√n and n − 1 degrees of freedom; with (n,) cluster labels the clustered standard
     error and C − 1 (Miller 2024, arXiv 2411.00640). Not for proportions: at n = 50, p = .98 it covers 63.5 %.
     """
@@ -30,7 +32,7 @@ def mean_interval(
     else:
         (_, n), method = cluster_codes(clusters), "t_clustered"
         se = clustered_se(values, clusters)
-    if n < 2:
+    if n < 2 or values.min() == values.max() or se <= 0:
         return None
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * se
     mean = float(values.mean())

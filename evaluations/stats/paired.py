@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from evaluations.spec import Interval
-from evaluations.stats.clustered import Estimate, effective_n
+from evaluations.stats.clustered import Estimate, interval_n
 from evaluations.stats.constants import LEVEL
 from evaluations.stats.proportions import spanning, wilson
 
@@ -65,7 +65,7 @@ def paired_proportions(
 ) -> Estimate:
     """Share right of the first version less that of the second on the same rows; all arrays (n,).
 
-    `newcombe_paired`; with clusters its counts are scaled to the effective n of the differences. A row that
+    `newcombe_paired`; with clusters its counts are scaled to the `interval_n` of the differences. A row that
     either version gave no answer to is left out of the value; it counts as the second alone being right in
     the lower end, as the first alone in the upper one. At least one row is answered by both.
     """
@@ -84,7 +84,7 @@ def _at_effective_n(
     a, b, c, d = (float(cell.mean()) for cell in cells)
     n = float(len(first))
     if clusters is not None:
-        n = effective_n(first.astype(np.float64) - second, clusters)
+        n = interval_n(first.astype(np.float64) - second, clusters, level)
     found = newcombe_paired(a * n, b * n, c * n, d * n, level)
     if clusters is not None:
         found = found.model_copy(update={"method": "newcombe_paired_clustered"})

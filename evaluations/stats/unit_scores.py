@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluations.spec import Interval
-from evaluations.stats.clustered import Estimate, effective_n
+from evaluations.stats.clustered import Estimate, interval_n
 from evaluations.stats.constants import LEVEL
 from evaluations.stats.proportions import spanning, wilson
 
@@ -45,7 +45,7 @@ def _score_interval(
     p = float(added.mean())
     worth = n * p * (1 - p) / float(added.var())
     if clusters is not None:
-        worth *= effective_n(scores, clusters) / n
+        worth *= interval_n(scores, clusters, level) / n
     found = wilson(float(scores.mean()) * worth, worth, level)
     whole = bool(np.isin(scores, (0.0, 1.0)).all())
     method = ("wilson" if whole else "wilson_mean") + ("_clustered" if clusters is not None else "")

@@ -385,7 +385,7 @@ def test_examples_of_one_cluster_count_for_less(tmp_path: Path) -> None:
         measured(seq.Writing(write), table, tmp_path, {**seq.ROLES, "box": Role.CLUSTER}), "exact_match"
     )
     assert alone.value == together.value == 0.5
-    assert 17 < together.n_effective < 21
+    assert 15 < together.n_effective < 21
     assert together.interval.high - together.interval.low > 2.5 * (alone.interval.high - alone.interval.low)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats as scipy_stats
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, r2_score, root_mean_squared_error
 
 from evaluations import catalogue
@@ -52,7 +53,7 @@ def test_point_values_are_scikit_learns(tmp_path: Path) -> None:
         assert found.n == held.sum()
 
 
-def test_bca_ends_are_scipys_within_the_error_of_resampling(tmp_path: Path) -> None:
+def test_ends_are_the_wider_of_scipys_bca_and_the_jackknife(tmp_path: Path) -> None:
     from scipy.stats import bootstrap
 
     table = kinds.quantities(120)
@@ -67,10 +68,32 @@ def test_bca_ends_are_scipys_within_the_error_of_resampling(tmp_path: Path) -> N
         vectorized=True,
     ).confidence_interval
     assert interval is not None
-    assert interval.method == "bca"
+    assert interval.method == "bca_or_jackknife_t"
+    left_out = np.array([np.sqrt((np.delete(errors, i) ** 2).mean()) for i in range(120)])
+    se = np.sqrt(119 / 120 * ((left_out - left_out.mean()) ** 2).sum())
+    point, half = np.sqrt((errors**2).mean()), scipy_stats.t.ppf(0.975, 119) * se
     width = theirs.high - theirs.low
-    assert interval.low == pytest.approx(theirs.low, abs=0.04 * width)
-    assert interval.high == pytest.approx(theirs.high, abs=0.04 * width)
+    assert interval.low == pytest.approx(min(theirs.low, point - half), abs=0.04 * width)
+    assert interval.high == pytest.approx(max(theirs.high, point + half), abs=0.04 * width)
+
+
+def test_few_rows_have_intervals_that_hold_and_stay_within_what_can_be() -> None:
+    rng = np.random.default_rng(3)
+    held = 0
+    for _ in range(300):
+        sums = np.column_stack([np.ones(5), rng.normal(5, 1, 5)])
+        (found,) = intervals_of_sums(sums, lambda s: (s[:, 1] / s[:, 0])[:, None], rng, draws=199)
+        assert found is not None
+        held += found.low <= 5 <= found.high
+    assert held / 300 >= 0.91  # BCa alone: 0.8
+
+
+def test_an_error_is_not_below_zero_and_explained_variance_not_above_one(tmp_path: Path) -> None:
+    table = kinds.quantities(3)
+    for name, (least, most) in {"mae": (0, np.inf), "rmse": (0, np.inf), "r2": (-np.inf, 1)}.items():
+        interval = metric(run(tmp_path, table, thrice), name).interval
+        assert interval is not None
+        assert least <= interval.low <= interval.high <= most
 
 
 def test_the_jackknife_of_a_mean_is_students_t() -> None:

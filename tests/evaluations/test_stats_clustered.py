@@ -97,6 +97,24 @@ def test_clustered_wilson_covers_where_the_plain_one_does_not(p: float, alike: f
     assert plain / 1000 < 0.87
 
 
+def test_few_clusters_are_allowed_for_and_clusters_of_one_row_change_nothing() -> None:
+    rng = np.random.default_rng(12)
+    held = 0
+    for _ in range(1000):
+        hits, clusters = clustered_hits(rng, 6, 20, 0.6, 0.2)
+        interval = stats.proportion(hits, clusters).interval
+        held += interval.low <= 0.6 <= interval.high
+    assert held / 1000 >= 0.935  # at the effective n alone: 0.89
+    hits = rng.random(40) < 0.7
+    alone, plain = stats.proportion(hits, np.arange(40)).interval, stats.proportion(hits).interval
+    assert (alone.low, alone.high) == pytest.approx((plain.low, plain.high))
+
+
+def test_values_that_are_all_the_same_say_nothing_about_the_error_of_their_mean() -> None:
+    assert stats.mean_interval(np.full(5, 0.2)) is None
+    assert stats.mean_interval(np.full(6, 0.2), clusters=np.repeat([0, 1], 3)) is None
+
+
 def test_clustered_mean_covers() -> None:
     rng = np.random.default_rng(12)
     clusters, held = np.repeat(np.arange(12), 6), 0
