@@ -19,6 +19,7 @@ CONFIG: dict[str, Any] = {
         "gridColor": INK,
         "gridOpacity": 0.15,
         "labelFontSize": 12,
+        "labelLimit": 300,  # whole names; pages scroll a wide chart
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     },
