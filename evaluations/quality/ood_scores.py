@@ -129,15 +129,11 @@ def confidences(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def measure(rows: Rows, params: OodParams) -> list[Metric]:
     """Every metric of quality.ood."""
     n = len(rows.foreign)
-    reason = records.too_many_errors(rows.failed, n, params.max_error_rate)
-    for kind in (rows.foreign, ~rows.foreign):
-        if not reason and not (kind & ~rows.errors).any():
-            reason = "The model gave no answer to any foreign, or to any own, example."
     found = []
     for end, score in zip(ENDS, _scores(rows), strict=True):
         names = [f"auroc{end}", f"fpr95{end}", *(["aupr"] if not end else [])]
-        why = reason
-        if end == "_energy" and not why and np.isnan(score[~rows.errors]).all():
+        why = _why_not(rows, score, params)
+        if end == "_energy" and np.isnan(rows.energy).all():
             why = NO_LOGITS if params.energy else NOT_ASKED
         if why:
             found += [not_estimable(name, n, why) for name in names]
@@ -147,6 +143,16 @@ def measure(rows: Rows, params: OodParams) -> list[Metric]:
         if not end:
             found.append(ranking.aupr())
     return found
+
+
+def _why_not(rows: Rows, score: NDArray[np.float64], params: OodParams) -> str:
+    """Why a score says nothing: too many rows lack it, or all of a kind do. "" where it says something."""
+    known = np.isfinite(score)
+    if reason := records.too_many_errors(int((~known).sum()), len(known), params.max_error_rate):
+        return reason
+    if not (known & rows.foreign).any() or not (known & ~rows.foreign).any():
+        return "The model gave no answer to any foreign, or to any own, example."
+    return ""
 
 
 def _scores(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -187,7 +193,7 @@ class Ranking:
             placed = np.searchsorted(others, score[mine], "left") + np.searchsorted(
                 others, score[mine], "right"
             )
-            worth = stats.effective_n(placed / (2 * len(others)), self.clusters[mine])
+            worth = stats.interval_n(placed / (2 * len(others)), self.clusters[mine])
             found.append(max(1, min(size, round(worth))))
         return found[0], found[1]
 
@@ -195,9 +201,10 @@ class Ranking:
         """Foreign rows accepted. Both the threshold and the share are uncertain: each end holds at 97.5 %."""
         level = 1 - (1 - stats.LEVEL) / 2
         own = ~self.foreign
+        together = None if self.clusters is None else self.clusters[own]
         t, _, _ = thresholds(self.score[own & self.known], level)
-        _, loose, _ = thresholds(self.worst[own], level)
-        _, _, strict = thresholds(self.best[own], level)
+        _, loose, _ = thresholds(self.worst[own], level, together)
+        _, _, strict = thresholds(self.best[own], level, together)
         answered = self.known[self.foreign]
         clusters = None if self.clusters is None else self.clusters[self.foreign]
         accepted = np.nan_to_num(self.score[self.foreign], nan=-np.inf)
@@ -223,17 +230,23 @@ class Ranking:
         return Metric(name=name, value=value, interval=interval, n=len(self.foreign))
 
 
-def thresholds(own: NDArray[np.float64], level: float) -> tuple[float, float, float]:
+def thresholds(
+    own: NDArray[np.float64], level: float, clusters: NDArray[np.str_] | None = None
+) -> tuple[float, float, float]:
     """The largest value that 95 % of the own rows reach, and bounds of it between order statistics.
 
     X_(r) and X_(s) with P(Bin(n, .05) < r) and P(Bin(n, .05) ≥ s) each at most half of what `level` leaves;
-    infinite where there are too few rows.
+    infinite where there are too few rows. In clusters n is what the rows below the value are worth, and the
+    order statistics are those at the same shares (Woodruff 1952, JASA 47:635).
     """
     ordered, n, tail = np.sort(own), len(own), (1 - level) / 2
     value = float(ordered[int((1 - ACCEPTED) * n + 1e-9)])
-    below = scipy_stats.binom.cdf(np.arange(n + 1), n, 1 - ACCEPTED)
-    r = int((below[:n] <= tail).sum())  # P(Bin < r) = below[r − 1]
+    worth = n
+    if clusters is not None:
+        worth = max(1, min(n, int(stats.interval_n((own < value).astype(np.float64), clusters, level))))
+    below = scipy_stats.binom.cdf(np.arange(worth + 1), worth, 1 - ACCEPTED)
+    r = int((below[:worth] <= tail).sum())  # P(Bin < r) = below[r − 1]
     s = int((1 - below > tail).sum()) + 1  # P(Bin ≥ s) = 1 − below[s − 1]
-    low = float(ordered[r - 1]) if r else -np.inf
-    high = float(ordered[s - 1]) if s <= n else np.inf
+    low = float(ordered[max(1, r * n // worth) - 1]) if r else -np.inf
+    high = float(ordered[-(-s * n // worth) - 1]) if s <= worth else np.inf
     return value, min(low, value), max(high, value)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 SHARD_ROWS = 512  # documents may be long: what is lost when a run is killed
 HOW = (
     "disjoint windows, each token predicted once, the first from the start token; interval of the ratio of sums over "
-    "documents, or clusters of them: wider of the BCa bootstrap and the jackknife's t interval, above 1,000 of them the "
-    "latter alone, of the exponent"
+    "documents, or clusters of them: wider of the BCa bootstrap and the jackknife's t interval, above 1,000 of them "
+    "the latter alone, of the exponent"
 )
 LM_EVAL = "lm-evaluation-harness 0.4.13, api/metrics.py; Efron 1987, JASA 82:171 (interval)"
 

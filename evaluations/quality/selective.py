@@ -173,4 +173,4 @@ def _accepted(
     value = float(min(1.0, risks(confidence, loss)[size - 1]))
     if clusters is None:
         return value, size, float(size)
-    return value, size, stats.effective_n(loss[:size], clusters[order_of(scored)[:size]])
+    return value, size, stats.interval_n(loss[:size], clusters[order_of(scored)[:size]])

@@ -150,3 +150,34 @@ def test_the_energy_of_a_text_model_is_that_of_its_logits(tmp_path: Path) -> Non
 def test_a_model_without_logits_says_so(tmp_path: Path) -> None:
     result = measured(with_foreign(60), tmp_path, energy=True)
     assert "no logits" in at(result, "fpr95_energy").reason
+
+
+@pytest.mark.parametrize(("missing", "foreign_alone"), [(10, False), (50, True)])
+def test_a_score_that_too_many_rows_lack_says_nothing(missing: int, foreign_alone: bool) -> None:
+    rng = np.random.default_rng(0)
+    foreign = np.arange(100) < 50
+    p = rng.random(100)
+    energy = rng.normal(size=100)
+    energy[:missing] = np.nan  # all or some of the foreign ones
+    rows = ood_scores.Rows(foreign, np.column_stack([p, 1 - p]), energy, np.zeros(100, bool), None, 100, 0)
+    params: Any = OOD.Params(energy=True, max_error_rate=0.99 if foreign_alone else 0.02)
+    found = {m.name: m for m in ood_scores.measure(rows, params)}
+    assert found["auroc"].value is not None
+    assert found["auroc_energy"].value is None
+    assert found["fpr95_energy"].value is None
+    assert ("any foreign" if foreign_alone else "10 of 100") in found["auroc_energy"].reason
+
+
+def test_clustered_own_rows_leave_the_threshold_less_certain() -> None:
+    """40 people with 15 rows each, a person's rows alike: the true 5 % quantile is held as often as claimed."""
+    rng = np.random.default_rng(7)
+    together = np.repeat(np.arange(40), 15).astype(str)
+    true, held, alone = -1.6448536269514722, 0, 0
+    for _ in range(300):
+        own = np.repeat(rng.normal(size=40), 15) * 0.8 + rng.normal(size=600) * 0.6  # N(0, 1)
+        _, low, high = ood_scores.thresholds(own, 0.95, together)
+        held += low <= true <= high
+        _, low, high = ood_scores.thresholds(own, 0.95)
+        alone += low <= true <= high
+    assert held / 300 >= 0.92
+    assert alone / 300 < 0.8
