@@ -106,7 +106,7 @@ def retry_after_of(headers: Mapping[str, str], now: float | None = None) -> floa
     if seconds is None:
         try:
             at = email.utils.parsedate_to_datetime(told).timestamp()
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = at - (time.time() if now is None else now)
     return max(0.0, seconds)

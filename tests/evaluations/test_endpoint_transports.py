@@ -133,6 +133,7 @@ def test_endpoint_json_says_what_does_not_fit_together() -> None:
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 10.0),  # RFC 9110, 10.2.3
         ({"retry-after": "soon"}, None),
         ({"retry-after": "inf"}, None),
+        ({"retry-after": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, None),
         ({"retry-after": "2", "retry-after-ms": "250"}, 0.25),
     ],
 )
