@@ -7,7 +7,7 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ CONNECT_SECONDS = 15.0
 KEEP_ALIVE_SECONDS = 30.0
 STOP_SECONDS = 10.0  # well within a lease: nobody renews it meanwhile
 BYTES_PER_TOKEN = 8  # of JSON, at most
+ROOM = 64 * 2**20  # bytes of requests under way: what a child may fill of this process
+ROOM_OF_REPLIES = 256 * 2**20  # likewise what a service may
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,14 @@ class _NoReply(Exception):
     message: str
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A request with its body as it is sent: what was read of it may take twenty times the room."""
+
+    ask: Ask  # without its body
+    content: bytes
+
+
 class Broker:
     """One run's broker: `start` it, pass `child_end` on, `stop` it when the child has ended."""
 
@@ -76,13 +86,17 @@ class Broker:
         resolve: Resolve = system_resolve,
     ) -> None:
         self._spec, self._credential = spec, credential
+        self._secret = credential.secret if credential else ""
+        self._tls = tls(authorities) if spec.origin[0] == "https" else None
         self._purse = Purse(spec.price, account)
         self._backend = CheckedBackend(
             scheme=spec.origin[0], allowed=allowed, own_network=own_network, resolve=resolve
         )
-        self._authorities = authorities
+        self._arrived = 0  # bytes of replies that are under way
         self._base_path = urlsplit(spec.url).path
         self._ours, self.child_end = socket.socketpair()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="egress", daemon=True)
 
     @property
@@ -102,6 +116,9 @@ class Broker:
         self.child_end.close()
         with suppress(OSError):  # the child's end may have gone first
             self._ours.shutdown(socket.SHUT_RDWR)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
         if self._thread.ident is not None:
             self._thread.join(STOP_SECONDS)
         self._ours.close()
@@ -117,22 +134,25 @@ class Broker:
                 self._ours.shutdown(socket.SHUT_RDWR)
 
     async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
         reader, writer = await asyncio.open_connection(sock=self._ours)
-        places = asyncio.Semaphore(self._spec.concurrency)
+        room = _Room(self._spec.concurrency)
         under_way: set[asyncio.Task[None]] = set()
         pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls(self._authorities) if self._spec.origin[0] == "https" else None,
+            ssl_context=self._tls,
             max_connections=self._spec.concurrency,
             keepalive_expiry=KEEP_ALIVE_SECONDS,
             network_backend=self._backend,
         )
         try:
             async with pool:
-                while (ask := await _next(reader, places)) is not None:
-                    task = asyncio.create_task(self._answer(pool, ask, writer))
+                stopped: asyncio.Future[bool] = asyncio.ensure_future(self._stopping.wait())
+                while (asked := await _first(_next(reader, room), stopped)) is not None:
+                    task = asyncio.create_task(self._answer(pool, asked, writer))
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
-                    task.add_done_callback(lambda _: places.release())
+                    task.add_done_callback(room.released_by(asked))
+                stopped.cancel()
                 for task in under_way:
                     task.cancel()
                 await asyncio.gather(*under_way, return_exceptions=True)
@@ -141,26 +161,32 @@ class Broker:
             writer.close()
 
     async def _answer(
-        self, pool: httpcore.AsyncConnectionPool, ask: Ask | Reply, writer: asyncio.StreamWriter
+        self, pool: httpcore.AsyncConnectionPool, asked: _Asked | Reply, writer: asyncio.StreamWriter
     ) -> None:
+        frame = _frame(asked if isinstance(asked, Reply) else await self._reply(pool, asked))
+        with suppress(ConnectionError):  # the child has ended
+            writer.write(frame)
+            await writer.drain()
+
+    async def _reply(self, pool: httpcore.AsyncConnectionPool, asked: _Asked) -> Reply:
+        """What came back, or why nothing did."""
+        number = asked.ask.id
         try:
-            reply = ask if isinstance(ask, Reply) else await self._exchange(pool, ask)
+            return await self._exchange(pool, asked)
         except _NoReply as none:
-            reply = Reply(id=ask.id, refusal=none.refusal, message=none.message)
+            return Reply(id=number, refusal=none.refusal, message=none.message)
         except (
             Exception
         ) as error:  # a database that is away, a defect of ours: the child must not wait for ever
             log.exception("a request could not be sent")
-            reply = Reply(
-                id=ask.id,
+            return Reply(
+                id=number,
                 refusal="endpoint_unreachable",
                 message=f"The request could not be sent ({type(error).__name__}).",
             )
-        with suppress(ConnectionError):  # the child has ended
-            writer.write(_frame(reply))
-            await writer.drain()
 
-    async def _exchange(self, pool: httpcore.AsyncConnectionPool, ask: Ask) -> Reply:
+    async def _exchange(self, pool: httpcore.AsyncConnectionPool, asked: _Asked) -> Reply:
+        ask = asked.ask
         try:
             target = targets.target(self._base_path, ask.path)
         except EgressRefused as refused:
@@ -173,10 +199,9 @@ class Broker:
             ) from reached
         used = aside  # what is sent and never answered may be charged
         try:
-            status, headers, content = await self._send(pool, ask, target)
+            status, headers, content = await self._send(pool, asked, target)
             used = Amount(requests=1)
-            secret = self._credential.secret if self._credential else ""
-            answer = replies.body(content, secret)
+            answer = replies.body(content, self._secret)
             if status < 300:
                 used = self._used(answer, aside, len(content))
             return Reply(id=ask.id, status=status, retry_after=replies.retry_after(headers), body=answer)
@@ -190,33 +215,35 @@ class Broker:
             self._purse.settle(aside, used)
 
     async def _send(
-        self, pool: httpcore.AsyncConnectionPool, ask: Ask, target: bytes
+        self, pool: httpcore.AsyncConnectionPool, asked: _Asked, target: bytes
     ) -> tuple[int, replies.Headers, bytes]:
         scheme, host, port = self._spec.origin
         url = httpcore.URL(scheme=scheme.encode(), host=host.encode(), port=port, target=target)
-        content = json.dumps(ask.body).encode() if ask.method == "POST" else b""
+        method, size = asked.ask.method, 0
         try:
             async with (
                 asyncio.timeout(self._spec.timeout_seconds),
                 pool.stream(
-                    ask.method,
+                    method,
                     url,
-                    headers=self._headers(ask.method),
-                    content=content,
+                    headers=self._headers(method),
+                    content=asked.content,
                     extensions={"timeout": {"connect": min(CONNECT_SECONDS, self._spec.timeout_seconds)}},
                 ) as response,
             ):
                 if 300 <= response.status < 400:
-                    where = ascii(replies.header(response.headers, b"location"))[1:-1][:200]
+                    location = replies.without(replies.header(response.headers, b"location"), self._secret)
+                    where = ascii(location)[1:-1][:200]
                     raise _NoReply(
                         "egress_refused",
                         f"The service answered with a redirect to {where or 'nowhere'}, and none is followed. "
                         "Register the address that it leads to, if that is the service.",
                     )
-                parts, size = [], 0
+                parts = []
                 async for part in response.aiter_stream():
                     size += len(part)
-                    if size > replies.LARGEST:
+                    self._arrived += len(part)
+                    if size > replies.LARGEST or self._arrived > ROOM_OF_REPLIES:
                         raise _NoReply("endpoint_reply_too_large", _TOO_LARGE)
                     parts.append(part)
                 return response.status, response.headers, b"".join(parts)
@@ -229,6 +256,8 @@ class Broker:
             if isinstance(error, httpcore.ConnectError):
                 raise
             raise _NoReply("endpoint_unreachable", self._unreachable(error)) from error
+        finally:
+            self._arrived -= size
 
     def _headers(self, method: str) -> list[tuple[str, str]]:
         headers = [
@@ -253,20 +282,67 @@ class Broker:
         return Amount(1, least, self._purse.price_of(0, least))
 
     def _unreachable(self, error: Exception) -> str:
-        detail = str(error).strip() or type(error).__name__
+        # a line that is no HTTP is quoted in the error
+        detail = replies.without(str(error).strip(), self._secret) or type(error).__name__
         return f"No connection to {origin_text(self._spec.origin)}: {detail[:300]}."
 
 
 _TOO_LARGE = f"The service's answer is larger than {replies.LARGEST // 2**20} MiB. Ask for less at a time."
 
 
-async def _next(reader: asyncio.StreamReader, places: asyncio.Semaphore) -> Ask | Reply | None:
-    """The next request once there is a place for it, or the refusal of what is none; None where the child has ended."""
-    await places.acquire()
+class _Room:
+    """For the requests under way: so many at a time, and so many bytes of them."""
+
+    def __init__(self, places: int) -> None:
+        self._places = asyncio.Semaphore(places)
+        self._bytes = 0
+        self._less = asyncio.Event()
+
+    async def place(self) -> None:
+        await self._places.acquire()
+
+    async def bytes(self, length: int) -> None:
+        """Waits until so many more fit, or nothing else is under way."""
+        while self._bytes and self._bytes + length > ROOM:
+            self._less.clear()
+            await self._less.wait()
+
+    def released_by(self, asked: _Asked | Reply) -> Callable[[object], None]:
+        """Takes the room of a request; what is returned gives it back."""
+        size = len(asked.content) if isinstance(asked, _Asked) else 0
+        self._bytes += size
+
+        def release(task: object) -> None:
+            self._bytes -= size
+            self._less.set()
+            self._places.release()
+
+        return release
+
+
+async def _first(
+    coming: Coroutine[None, None, _Asked | Reply | None], stopped: asyncio.Future[bool]
+) -> _Asked | Reply | None:
+    """What comes, or None once the broker is stopped: with no room left, the end of the pipe would not be read."""
+    task = asyncio.create_task(coming)
+    await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if stopped.done():
+        task.cancel()
+        return None
+    return task.result()
+
+
+async def _next(reader: asyncio.StreamReader, room: _Room) -> _Asked | Reply | None:
+    """The next request once there is room for it, or the refusal of what is none; None where the child has ended."""
+    await room.place()
     try:
-        content = await reader.readexactly(frame_length(await reader.readexactly(4)))
+        length = frame_length(await reader.readexactly(4))
+        await room.bytes(length)
+        content = await reader.readexactly(length)
         try:
-            return decode_ask(content)
+            ask = decode_ask(content)
+            body = json.dumps(ask.body).encode() if ask.method == "POST" else b""
+            return _Asked(ask.model_copy(update={"body": None}), body)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             where = ".".join(map(str, fault["loc"]))

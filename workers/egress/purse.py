@@ -67,6 +67,7 @@ class Purse:
         self._price, self._account = price, account
         self._left = Amount()
         self._drawing = asyncio.Lock()
+        self._drawn: asyncio.Future[bool] | None = None  # under way, or the last one
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="purse")
 
     async def set_aside(self, expected_tokens: int) -> Amount:
@@ -78,18 +79,22 @@ class Purse:
         if self._account is not None:
             async with self._drawing:
                 if self._left.lacks(most) != Amount():
-                    await self._draw(self._left.lacks(most), self._left.lacks(most, DRAWN_AHEAD - 1))
+                    drawing = self._draw(self._left.lacks(most), self._left.lacks(most, DRAWN_AHEAD - 1))
+                    # what the account gave is ours also where nobody waits for it any more
+                    self._drawn = asyncio.ensure_future(drawing)
+                    if not await asyncio.shield(self._drawn):
+                        raise BudgetReached
                 self._left += most.times(-1)
         return most
 
-    async def _draw(self, needed: Amount, wanted: Amount) -> None:
+    async def _draw(self, needed: Amount, wanted: Amount) -> bool:
         assert self._account is not None
         loop = asyncio.get_running_loop()
         for amount in (wanted, needed):
             if await loop.run_in_executor(self._thread, self._account.draw, amount):
                 self._left += amount
-                return
-        raise BudgetReached
+                return True
+        return False
 
     def settle(self, aside: Amount, used: Amount) -> None:
         self.spent += used
@@ -104,7 +109,11 @@ class Purse:
 
     async def close(self) -> None:
         """Give back what was drawn and not spent."""
-        if self._account is not None:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._thread, self._account.give_back, self._left)
-        self._thread.shutdown()
+        try:
+            if self._drawn is not None:
+                await asyncio.gather(self._drawn, return_exceptions=True)
+            if self._account is not None:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._thread, self._account.give_back, self._left)
+        finally:
+            self._thread.shutdown()

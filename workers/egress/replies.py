@@ -30,21 +30,30 @@ def retry_after(headers: Headers) -> float | None:
 def body(content: bytes, secret: str) -> Any:
     """The JSON of a body, or its text where it is none. A service that echoes its headers tells no secret."""
     text = content.decode("utf-8", "replace")
-    secret = secret if len(secret) >= SHORTEST_SECRET else ""
     try:
         written = json.dumps(json.loads(text), ensure_ascii=False)  # escapes are resolved
-        if secret:
-            written = written.replace(json.dumps(secret)[1:-1], REMOVED)
         # half of a surrogate pair may be written in JSON, and in no frame
-        return json.loads(written.encode("utf-8", "replace"))
+        return json.loads(without(written, secret).encode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        return text.replace(secret, REMOVED) if secret else text
+        return without(text, secret)
+
+
+def without(text: str, secret: str) -> str:
+    """The text with the secret cut out, also where it is quoted as JSON and errors quote."""
+    if len(secret) < SHORTEST_SECRET:
+        return text
+    quoted = secret.replace("\\", "\\\\")
+    for written in (quoted.replace("'", "\\'"), quoted.replace('"', '\\"'), quoted, secret):
+        text = text.replace(written, REMOVED)
+    return text
 
 
 def tokens(answer: Any) -> tuple[int, int] | None:
     """(read, generated) as an OpenAI-compatible service counts them; None where it does not."""
     usage = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(usage, dict):
+        return None
+    if not usage.keys() & {"prompt_tokens", "completion_tokens"}:  # it counts nothing, or in other words
         return None
     counts = [usage.get(name, 0) for name in ("prompt_tokens", "completion_tokens")]
     if not all(isinstance(count, int) and 0 <= count < 10**9 for count in counts):
