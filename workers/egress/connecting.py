@@ -12,6 +12,7 @@ from pathlib import Path
 import certifi
 import httpcore
 
+from auditor.core.errors import DomainError
 from workers.egress import addresses
 from workers.egress.addresses import Address, Network
 
@@ -72,8 +73,16 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 def tls(extra_authorities: Path | None) -> ssl.SSLContext:
-    """Public certificate authorities, and the administrator's own where a file names some."""
+    """Public certificate authorities, and the administrator's own where a file names some. Raises DomainError."""
     context = ssl.create_default_context(cafile=certifi.where())
     if extra_authorities is not None:
-        context.load_verify_locations(cafile=extra_authorities)
+        try:
+            context.load_verify_locations(cafile=extra_authorities)
+        except OSError as error:  # also where it holds no certificate
+            raise DomainError(
+                "egress_ca_file",
+                f"EGRESS_CA_FILE names {extra_authorities}, which cannot be read as certificates in PEM form "
+                f"({error.strerror}). An administrator can correct it.",
+                status=500,
+            ) from error
     return context

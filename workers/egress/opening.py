@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from auditor.audits import budgets
 from auditor.audits.models import Audit
@@ -26,10 +26,16 @@ class AuditAccount:
     audit_id: str
 
     def draw(self, amount: Amount) -> bool:
-        return budgets.draw(self.audit_id, amount.requests, amount.tokens, amount.cost)
+        try:
+            return budgets.draw(self.audit_id, amount.requests, amount.tokens, amount.cost)
+        except (OperationalError, InterfaceError):  # the child asks again, over a new connection
+            connection.close()
+            raise
 
     def give_back(self, amount: Amount) -> None:
         try:
+            if connection.connection is not None and not connection.is_usable():
+                connection.close()  # the database was restarted since the last draw
             budgets.give_back(self.audit_id, amount.requests, amount.tokens, amount.cost)
         finally:
             connection.close()
