@@ -39,6 +39,7 @@ class Scored:
     probs: NDArray[np.float64]  # (n, K); NaN where errors
     errors: NDArray[np.bool_]
     graded: bool = True  # False: the model names a class alone, and each row is one-hot for it
+    clusters: NDArray[np.str_] | None = None  # whose rows are not independent of each other
 
     @property
     def n(self) -> int:
@@ -65,6 +66,7 @@ class Scored:
             truth=self.truth[keep],
             probs=self.probs[keep],
             errors=self.errors[keep],
+            clusters=None if self.clusters is None else self.clusters[keep],
         )
 
     def filled(self, how: Literal["worst", "best"]) -> Scored:
@@ -127,7 +129,8 @@ def collect(
     order = records.rows_by_id(data, every)
     probs, errors = read_probs(table.column("probs"), len(labels))
     graded = all(GRADED not in (s.records.schema.metadata or {}) for s in states)
-    return Scored(labels, order, data.class_indices(labels)[order], probs, errors, graded)
+    clusters = None if data.clusters is None else data.clusters[order]
+    return Scored(labels, order, data.class_indices(labels)[order], probs, errors, graded, clusters)
 
 
 def labels_of(states: Sequence[ShardState], ctx: Context) -> tuple[str, ...]:

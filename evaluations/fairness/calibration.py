@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 KUMAR = "Kumar, Liang & Ma 2019, arXiv 1909.10155"
 CHOULDECHOVA = "Chouldechova 2017, arXiv 1703.00056"
-NULL = "permutation of the groups among the favourable answers, 9,999 draws"
+NULL = "permutation of the groups among the favourable answers, 9,999 draws; independent rows only"
 
 
 def _gap(end: str, title: str, unit: str, formula: str, reference: str, plain: str) -> MetricSpec:
@@ -65,7 +65,7 @@ class GroupCalibration:
             unit="probability",
             direction=Direction.LOWER,
             formula="2·ECE − Σ_b (n_b/n)·E|N(gap_b, right_b(1 − right_b)/n_b)| within the group, at least 0; the "
-            "interval inverts the law of ECE",
+            "interval inverts the law of ECE, its variance that of clusters where rows come in them",
             reference=KUMAR,
             plain="In this group confidence and share of right answers differ by {value}, beyond what chance shows.",
             sliced=True,
@@ -85,7 +85,7 @@ class GroupCalibration:
             title="Mean overstatement",
             unit="difference",
             direction=Direction.CONTEXT,
-            formula="mean of p(favourable) − [truth favourable] within the group; t interval",
+            formula="mean of p(favourable) − [truth favourable] within the group; t interval, clustered where rows are",
             reference="Cox 1958, Biometrika 45:562 (calibration in the large)",
             plain="For this group the model states the favourable answer's probability {value} too high on average.",
             sliced=True,
@@ -95,7 +95,8 @@ class GroupCalibration:
             title="Precision",
             unit="proportion",
             direction=Direction.HIGHER,
-            formula="people whose true label is favourable / people who got the favourable answer; Wilson interval",
+            formula="people whose true label is favourable / people who got the favourable answer; Wilson interval, at "
+            "the effective number where rows are clustered",
             reference=CHOULDECHOVA,
             plain="Of those in this group who got the favourable answer, {value} deserved it.",
             sliced=True,

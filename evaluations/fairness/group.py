@@ -34,7 +34,7 @@ PAIRS = "smallest over pairs of groups of MOVER intervals over Wilson, simultane
 LARGEST = "largest over pairs of groups of Newcombe's method 10, simultaneous by Bonferroni"
 HARDT = "Hardt, Price & Srebro 2016, arXiv 1610.02413"
 AGARWAL = "Agarwal et al. 2018, arXiv 1803.02453"
-NULL = "permutation of the groups (within the true class for TPR and FPR), 9,999 draws"
+NULL = "permutation of the groups (within the true class for TPR and FPR), 9,999 draws; independent rows only"
 
 
 class GroupParams(ScoredParams):
@@ -69,7 +69,7 @@ def _rate(name: str, title: str, formula: str, plain: str) -> MetricSpec:
         title=title,
         unit="proportion",
         direction=Direction.CONTEXT,
-        formula=f"{formula}; Wilson interval",
+        formula=f"{formula}; Wilson interval, at the effective number of people where rows are clustered",
         reference=HARDT,
         plain=plain,
         sliced=True,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluations import stats
 from evaluations.fairness.group_rates import (
+    CLUSTERED,
     FEW_GROUPS,
     MOST_GROUPS,
     gap_bounds,
@@ -36,14 +36,7 @@ def split(scored: Scored, groups: NDArray[np.str_]) -> dict[str, Scored]:
     """The rows of each group."""
     found = {}
     for name in np.unique(groups):
-        here = groups == name
-        found[str(name)] = replace(
-            scored,
-            rows=scored.rows[here],
-            truth=scored.truth[here],
-            probs=scored.probs[here],
-            errors=scored.errors[here],
-        )
+        found[str(name)] = scored.only(groups == name)
     return found
 
 
@@ -64,7 +57,12 @@ def measure(
     usable = {n: s for n, s in by_group.items() if s.n >= params.suppress_below and not s.errors.all()}
     parts = {n: precision(s, favourable) for n, s in usable.items()}
     parts = {n: p for n, p in parts.items() if p.n and p.n + p.unknown >= params.suppress_below}
-    return [*found, _worst(column, list(usable.values())), *_ppv_gap(column, list(parts.values()), ctx)]
+    clustered = any(s.clusters is not None for s in by_group.values())
+    return [
+        *found,
+        _worst(column, list(usable.values())),
+        *_ppv_gap(column, list(parts.values()), ctx, clustered),
+    ]
 
 
 def warnings(column: str, by_group: Mapping[str, Scored], params: GroupParams) -> list[str]:
@@ -125,12 +123,12 @@ def _bias(where: str, scored: Scored, favourable: int) -> Metric:
     truth = (scored.truth == favourable).astype(np.float64)
     stated = scored.probs[:, favourable]
     value = float((stated - truth)[~scored.errors].mean())
-    low = stats.mean_interval(np.where(scored.errors, 0.0, stated) - truth)
-    high = stats.mean_interval(np.where(scored.errors, 1.0, stated) - truth)
+    low = stats.mean_interval(np.where(scored.errors, 0.0, stated) - truth, clusters=scored.clusters)
+    high = stats.mean_interval(np.where(scored.errors, 1.0, stated) - truth, clusters=scored.clusters)
     interval = None
     if low and high:
         interval = Interval(
-            low=min(value, max(-1.0, low.low)), high=max(value, min(1.0, high.high)), method="t"
+            low=min(value, max(-1.0, low.low)), high=max(value, min(1.0, high.high)), method=low.method
         )
     return Metric(name="calibration_bias", value=value, interval=interval, n=scored.n, slice=where)
 
@@ -138,8 +136,10 @@ def _bias(where: str, scored: Scored, favourable: int) -> Metric:
 def precision(scored: Scored, favourable: int) -> stats.Proportion:
     """Deserved favourable answers of all favourable answers; a row without an answer may have been one."""
     chosen = (scored.predicted == favourable) & ~scored.errors
-    hits = int((chosen & (scored.truth == favourable)).sum())
-    return stats.Proportion(hits, int(chosen.sum()), int(scored.errors.sum()))
+    hits, asked = chosen & (scored.truth == favourable), chosen | scored.errors
+    clusters = None if scored.clusters is None else scored.clusters[asked]
+    worth = stats.worth_of_rows(hits[asked], chosen[asked], clusters)
+    return stats.Proportion(int(hits.sum()), int(chosen.sum()), int(scored.errors.sum()), worth)
 
 
 def _ppv(where: str, scored: Scored, favourable: int, params: GroupParams) -> Metric:
@@ -174,17 +174,13 @@ def _worst(column: str, groups: Sequence[Scored]) -> Metric:
     )
 
 
-def _ppv_gap(column: str, parts: Sequence[stats.Proportion], ctx: Context) -> list[Metric]:
+def _ppv_gap(column: str, parts: Sequence[stats.Proportion], ctx: Context, clustered: bool) -> list[Metric]:
     names = BETWEEN[1:]
     n = sum(p.n + p.unknown for p in parts)
     if len(parts) < 2:
         return [not_estimable(name, n, FEW_GROUPS, column) for name in names]
     value = gap_of(parts)
     low, high = gap_bounds(parts, pairwise_level(len(parts)))
-    null = null_gaps(
-        np.array([p.n for p in parts]), sum(p.successes for p in parts), ctx.rng(f"permutation:ppv:{column}")
-    )
-    chance = float(null.mean())
 
     def of(name: str, shift: float) -> Metric:
         ends = Interval(
@@ -192,6 +188,12 @@ def _ppv_gap(column: str, parts: Sequence[stats.Proportion], ctx: Context) -> li
         )
         return Metric(name=name, value=value - shift, interval=ends, n=n, slice=column)
 
+    if clustered:
+        return [of(names[0], 0.0), *(not_estimable(name, n, CLUSTERED, column) for name in names[1:])]
+    null = null_gaps(
+        np.array([p.n for p in parts]), sum(p.successes for p in parts), ctx.rng(f"permutation:ppv:{column}")
+    )
+    chance = float(null.mean())
     return [
         of(names[0], 0.0),
         of(names[1], chance),

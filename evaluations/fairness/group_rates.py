@@ -47,10 +47,15 @@ class Table:
     selected: NDArray[np.int64]  # (3, G) favourable answers
     answered: NDArray[np.int64]  # (3, G)
     unknown: NDArray[np.int64]  # (3, G) rows without an answer
+    worth: NDArray[np.float64]  # (3, G) independent rows that each stands for: below 1 in clusters
+    clustered: bool
 
     def part(self, rate: int, group: int) -> stats.Proportion:
         return stats.Proportion(
-            int(self.selected[rate, group]), int(self.answered[rate, group]), int(self.unknown[rate, group])
+            int(self.selected[rate, group]),
+            int(self.answered[rate, group]),
+            int(self.unknown[rate, group]),
+            float(self.worth[rate, group]),
         )
 
 
@@ -64,11 +69,18 @@ def tabulate(scored: Scored, groups: NDArray[np.str_], favourable: int) -> Table
     def count(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.bincount(index[mask], minlength=len(names))
 
+    def worth(mask: NDArray[np.bool_]) -> float:
+        if scored.clusters is None:
+            return 1.0
+        return stats.worth_of_rows(chosen[mask], ~scored.errors[mask], scored.clusters[mask])
+
     return Table(
         groups=tuple(str(name) for name in names),
         selected=np.array([count(w & chosen) for w in within]),
         answered=np.array([count(w & ~scored.errors) for w in within]),
         unknown=np.array([count(w & scored.errors) for w in within]),
+        worth=np.array([[worth(w & (index == g)) for g in range(len(names))] for w in within]),
+        clustered=scored.clusters is not None,
     )
 
 
@@ -230,6 +242,9 @@ def _gap(column: str, table: Table, rate: int, usable: Sequence[int], ctx: Conte
         return [not_estimable(name + end, n, FEW_GROUPS, column) for end in ("", "_excess", "_p")]
     value = gap_of(parts)
     bounds = gap_bounds(parts, pairwise_level(len(parts)))
+    raw = Metric(name=name, value=value, interval=_interval(*bounds, value), n=n, slice=column)
+    if table.clustered:
+        return [raw, *(not_estimable(name + end, n, CLUSTERED, column) for end in ("_excess", "_p"))]
     null = null_gaps(
         np.array([p.n for p in parts]),
         sum(p.successes for p in parts),
@@ -238,7 +253,7 @@ def _gap(column: str, table: Table, rate: int, usable: Sequence[int], ctx: Conte
     chance = float(null.mean())  # known to the draws' error, so the interval only shifts
     excess = _interval(bounds[0] - chance, bounds[1] - chance, value - chance)
     return [
-        Metric(name=name, value=value, interval=_interval(*bounds, value), n=n, slice=column),
+        raw,
         Metric(name=f"{name}_excess", value=value - chance, interval=excess, n=n, slice=column),
         Metric(name=f"{name}_p", value=stats.permutation_p(value, null), n=n, slice=column),
     ]
@@ -274,4 +289,7 @@ def null_gaps(
     return np.asarray(rates.max(axis=1) - rates.min(axis=1), dtype=np.float64)
 
 
+CLUSTERED = (
+    "The permutation holds for independent rows only, and these are clustered: see the gap's own interval."
+)
 FEW_GROUPS = "Fewer than two groups are large enough to compare. Add examples of the other groups."

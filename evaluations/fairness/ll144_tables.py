@@ -78,9 +78,12 @@ def audit(states: Sequence[ShardState], data: Dataset, params: LL144Params, ctx:
     above = ~errors & (
         np.nan_to_num(score, nan=-np.inf) > np.nanmedian(score)
     )  # strictly above the median of all
+    clusters = None if data.clusters is None else data.clusters[order]
     metrics, plots, warnings = [], [], []
     for number, (column, groups) in enumerate(columns.items(), 1):
-        found, left_out = _of_column(column, groups, (selected, above if graded else None), errors, params)
+        found, left_out = _of_column(
+            column, groups, (selected, above if graded else None), errors, clusters, params
+        )
         metrics += found
         plots += _bars(number, column, found)
         warnings += left_out
@@ -92,6 +95,7 @@ def _of_column(
     groups: NDArray[np.str_],
     hits: tuple[NDArray[np.bool_], NDArray[np.bool_] | None],
     errors: NDArray[np.bool_],
+    clusters: NDArray[np.str_] | None,
     params: LL144Params,
 ) -> tuple[list[Metric], list[str]]:
     names = [str(name) for name in np.unique(groups) if name != ""]
@@ -108,7 +112,7 @@ def _of_column(
             reason = "The model names a class and states no score."
             found += [records.not_estimable(name, known, reason, column) for name in (rate, ratio)]
             continue
-        parts = {name: _part(groups == name, hit, errors) for name in names}
+        parts = {name: _part(groups == name, hit, errors, clusters) for name in names}
         found += [_rate(rate, f"{column}={name}", part) for name, part in parts.items()]
         compared = {name: part for name, part in parts.items() if name not in small and part.n}
         found += _ratios(ratio, column, names, compared)
@@ -122,8 +126,15 @@ def _of_column(
     return found, warnings
 
 
-def _part(here: NDArray[np.bool_], hit: NDArray[np.bool_], errors: NDArray[np.bool_]) -> stats.Proportion:
-    return stats.Proportion(int((here & hit).sum()), int((here & ~errors).sum()), int((here & errors).sum()))
+def _part(
+    here: NDArray[np.bool_],
+    hit: NDArray[np.bool_],
+    errors: NDArray[np.bool_],
+    clusters: NDArray[np.str_] | None,
+) -> stats.Proportion:
+    worth = stats.worth_of_rows(hit[here], ~errors[here], None if clusters is None else clusters[here])
+    unknown = int((here & errors).sum())
+    return stats.Proportion(int((here & hit).sum()), int((here & ~errors).sum()), unknown, worth)
 
 
 def _rate(name: str, where: str, part: stats.Proportion) -> Metric:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from evaluations.models.protocol import Classifier
 
 
+INDEPENDENT = (
+    "The examples come in clusters: the intervals allow for it; what a perfect model would show supposes that they are "
+    "independent."
+)
+
+
 def _ece(name: str, title: str, formula: str, reference: str, plain: str) -> MetricSpec:
     return MetricSpec(
         name=name,
@@ -64,7 +70,7 @@ class Calibration:
             "ece_debiased",
             "Calibration error without its bias",
             "2·ECE − Σ_b (n_b/n)·E|N(gap_b, right_b(1 − right_b)/n_b)|, at least 0; the interval inverts the law of "
-            "ECE at its least favourable gaps",
+            "ECE at its least favourable gaps, its variance that of clusters where rows come in them",
             "Kumar, Liang & Ma 2019, arXiv 1909.10155 (L1 form of their released library)",
             "Stated confidence and share of right answers differ by about {value}, beyond what chance alone shows.",
         ),
@@ -105,7 +111,8 @@ class Calibration:
             title="Brier score",
             unit="score",
             direction=Direction.LOWER,
-            formula="mean of Σ_k (p_k − [truth = k])², from 0 to 2; t interval",
+            formula="mean of Σ_k (p_k − [truth = k])², from 0 to 2; interval of a bounded mean, clustered where rows "
+            "are; no answer is 2 and 0",
             reference="Brier 1950, Monthly Weather Review 78:1",
             plain="Probabilities miss the truth by {value} in squared distance; 0 is perfect, 2 is certain and wrong.",
         ),
@@ -135,6 +142,7 @@ class Calibration:
             metrics=calibration_error.measure(scored, params.max_error_rate, ctx),
             charts=charts.reliability(bins),
             coverage=scored.coverage(),
+            warnings=[] if scored.clusters is None else [INDEPENDENT],
         )
 
 

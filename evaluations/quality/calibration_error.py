@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,7 @@ class Bins:
     counts: NDArray[np.int64]
     right: NDArray[np.float64]
     confidence: NDArray[np.float64]
+    design: float = 1.0  # by how much clusters inflate the variance of a share right, at least 1
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -66,7 +67,10 @@ def measure(scored: Scored, max_error_rate: float, ctx: Context) -> list[Metric]
 
 def reliability(scored: Scored) -> Bins:
     confidence, right = top_label(scored)
-    return binned(equal_width(confidence), confidence, right)
+    bins = binned(equal_width(confidence), confidence, right)
+    if scored.clusters is None or not scored.n:
+        return bins
+    return replace(bins, design=max(1.0, scored.n / stats.interval_n(right - confidence, scored.clusters)))
 
 
 def top_label(scored: Scored) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -129,16 +133,18 @@ def ece_bounds(bins: Bins, level: float = stats.LEVEL) -> tuple[float, float]:
     Upper end: h is convex, so of all gaps with the same calibration error those proportional to σ_b
     make the smallest ECE; the largest error that they still make plausible is the bound. An ECE below
     that of a perfect model counts as that of a perfect model, so luck cannot make the bound vanish.
-    Lower end: h(k) ≤ k + h(0). Variances are those of Agresti & Coull, not 0 in a bin of one kind.
+    Lower end: h(k) ≤ k + h(0). Variances are those of Agresti & Coull, not 0 in a bin of one kind. Clusters
+    inflate the variance of ECE at either end, and the bias that is taken off at the lower end alone.
     """
     z, n = stats.z_of(level), float(bins.counts.sum())
     share = (bins.right + 2) / (bins.counts + 4)
     variance = share * (1 - share) / bins.counts
     scale = float((bins.weights * np.sqrt(variance)).sum())
-    noise = float((bins.weights**2 * variance).sum())
+    noise = float((bins.weights**2 * variance).sum()) * bins.design
     ece = bins.ece
     drift = max(0.0, float((bins.weights * bins.gaps**2).sum()) - ece**2) / n  # which bins the rows fell into
-    low = ece - scale * float(folded_mean(0.0)) - z * np.sqrt(noise + drift)
+    drift *= bins.design
+    low = ece - scale * np.sqrt(bins.design) * float(folded_mean(0.0)) - z * np.sqrt(noise + drift)
     seen = max(ece, scale * float(folded_mean(0.0)))
 
     def excess(k: float) -> float:
@@ -166,11 +172,13 @@ def brier_scores(scored: Scored) -> NDArray[np.float64]:
 
 def _brier(scored: Scored) -> Metric:
     value = float(brier_scores(scored.answered()).mean())
-    low = stats.mean_interval(brier_scores(scored.filled("best")))
-    high = stats.mean_interval(brier_scores(scored.filled("worst")))
-    interval = None
-    if low and high:
-        interval = Interval(
-            low=min(value, max(0.0, low.low)), high=max(value, min(2.0, high.high)), method="t"
-        )
-    return Metric(name="brier", value=value, interval=interval, n=scored.n)
+    half = stats.unit_mean(np.clip(brier_scores(scored) / 2, 0, 1), scored.clusters)  # NaN: no answer
+    ends = half.interval
+    interval = ends.model_copy(update={"low": min(value, 2 * ends.low), "high": max(value, 2 * ends.high)})
+    return Metric(
+        name="brier",
+        value=value,
+        interval=interval,
+        n=scored.n,
+        n_effective=None if scored.clusters is None else half.n_effective,
+    )

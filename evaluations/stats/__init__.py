@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         effective_n,
         interval_n,
         proportion,
+        worth_of_rows,
     )
     from evaluations.stats.conformal import conformal_rank, coverage_band
     from evaluations.stats.constants import DRAWS, LEVEL, z_of
@@ -111,12 +112,21 @@ __all__ = [
     "spanning",
     "unit_mean",
     "wilson",
+    "worth_of_rows",
     "z_of",
 ]
 
 _NAMES = {
     "agreement": ("cohens_kappa", "krippendorff_alpha"),
-    "clustered": ("Estimate", "cluster_codes", "clustered_se", "effective_n", "interval_n", "proportion"),
+    "clustered": (
+        "Estimate",
+        "cluster_codes",
+        "clustered_se",
+        "effective_n",
+        "interval_n",
+        "proportion",
+        "worth_of_rows",
+    ),
     "conformal": ("conformal_rank", "coverage_band"),
     "constants": ("DRAWS", "LEVEL", "z_of"),
     "judges": ("Checked", "Corrected", "gate_interval", "ppi_mean", "rogan_gladen"),

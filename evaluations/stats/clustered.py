@@ -74,6 +74,16 @@ def interval_n(values: NDArray[np.float64], clusters: NDArray[Any], level: float
     return worth * float(special.stdtrit(n - 1, tail) / special.stdtrit(count - 1, tail)) ** 2
 
 
+def worth_of_rows(
+    hits: NDArray[np.bool_], answered: NDArray[np.bool_], clusters: NDArray[Any] | None
+) -> float:
+    """How many independent rows each of (n,) rows stands for, at most 1: the `worth` of a `Proportion`."""
+    if clusters is None or not len(hits):
+        return 1.0
+    ends = (hits & answered, hits | ~answered)
+    return min(1.0, *(interval_n(end.astype(np.float64), clusters) / len(hits) for end in ends))
+
+
 def proportion(
     hits: NDArray[np.bool_],
     clusters: NDArray[Any] | None = None,

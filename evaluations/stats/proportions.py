@@ -46,11 +46,15 @@ def spanning(lower: Interval, upper: Interval, value: float) -> Interval:
 
 @dataclass(frozen=True)
 class Proportion:
-    """successes of n, of which `unknown` more rows gave no answer and may be either."""
+    """successes of n, of which `unknown` more rows gave no answer and may be either.
+
+    `worth` is how many independent rows each stands for: below 1 where they come in clusters.
+    """
 
     successes: int
     n: int
     unknown: int = 0
+    worth: float = 1.0
 
     @property
     def value(self) -> float:
@@ -58,15 +62,17 @@ class Proportion:
 
     def bounds(self, level: float = LEVEL) -> tuple[float, float]:
         """Wilson bounds: unknown rows count as failures in the lower one, as successes in the upper one."""
-        every = self.n + self.unknown
+        every = (self.n + self.unknown) * self.worth
+        most = (self.successes + self.unknown) * self.worth
         return (
-            min(self.value, wilson(self.successes, every, level).low),
-            max(self.value, wilson(self.successes + self.unknown, every, level).high),
+            min(self.value, wilson(self.successes * self.worth, every, level).low),
+            max(self.value, wilson(most, every, level).high),
         )
 
     def interval(self, level: float = LEVEL) -> Interval:
         low, high = self.bounds(level)
-        return Interval(low=low, high=high, method="wilson", level=level)
+        method = "wilson" if self.worth == 1 else "wilson_clustered"
+        return Interval(low=low, high=high, method=method, level=level)
 
 
 def mover_mean(parts: Sequence[Proportion], level: float = LEVEL) -> Interval:
@@ -89,7 +95,7 @@ def mover_difference(a: Proportion, b: Proportion, level: float = LEVEL) -> tupl
 
 
 def mover_ratio(a: Proportion, b: Proportion, level: float = LEVEL) -> tuple[float, float]:
-    """Bounds of p_a / p_b by MOVER-R over Wilson bounds (Donner & Zou 2012, eqs. 9–10). May be (0, inf)."""
+    """Bounds of p_a / p_b by MOVER-R over Wilson bounds (Donner & Zou 2012). May be (0, inf)."""
     (la, ua), (lb, ub) = a.bounds(level), b.bounds(level)
     ab = a.value * b.value
     low_den, high_den = ub * (2 * b.value - ub), lb * (2 * b.value - lb)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import special
 from scipy import stats as scipy_stats
@@ -14,6 +15,7 @@ from scipy import stats as scipy_stats
 from evaluations import catalogue
 from evaluations.quality import calibration_error as ce
 from evaluations.quality.calibration_null import Null, poisson_binomial
+from evaluations.spec import EvaluationResult, Interval, Role
 from tests.evaluations import make
 
 Model = Callable[[int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -176,3 +178,43 @@ def test_brier_sums_over_the_classes_from_0_to_2(tmp_path: Path) -> None:
     assert make.values(make.evaluate(catalogue.get("quality.calibration"), uniform, asked, tmp_path))[
         "brier", "all"
     ] == pytest.approx(0.5)
+
+
+def ends_of(result: EvaluationResult, name: str) -> Interval:
+    (interval,) = (m.interval for m in result.metrics if m.name == name)
+    assert interval is not None
+    return interval
+
+
+def test_few_surely_right_answers_do_not_make_a_brier_score_certain(tmp_path: Path) -> None:
+    table = make.frame(20)
+    asked = make.request("quality.calibration", make.data_ref(table, tmp_path))
+    right = dict(zip(table.x, table.label == "yes", strict=True))
+
+    def perfect(rows: pd.DataFrame) -> np.ndarray:
+        p = np.array([float(right[x]) for x in rows.x])
+        return np.column_stack([1 - p, p])
+
+    result = make.evaluate(catalogue.get("quality.calibration"), make.Answering(perfect), asked, tmp_path)
+    assert make.values(result)["brier", "all"] == 0
+    assert ends_of(result, "brier").high == pytest.approx(
+        2 * (1.96**2 / (20 + 1.96**2)), abs=1e-3
+    )  # Wilson 0/20
+
+
+def test_people_with_several_rows_count_as_people(tmp_path: Path) -> None:
+    table = make.frame(200)
+    fivefold = pd.concat([table.assign(id=table.id + f"-{i}", person=table.id) for i in range(5)])
+    evaluation, model = catalogue.get("quality.calibration"), make.Answering(make.logistic)
+    alone = make.evaluate(
+        evaluation, model, make.request(evaluation.name, make.data_ref(table, tmp_path)), tmp_path
+    )
+    (tmp_path / "five").mkdir()
+    ref = make.data_ref(fivefold, tmp_path / "five", {**make.TABULAR_ROLES, "person": Role.CLUSTER})
+    together = make.evaluate(evaluation, model, make.request(evaluation.name, ref), tmp_path / "five")
+    five, one = ends_of(together, "brier"), ends_of(alone, "brier")
+    assert (five.low, five.high) == pytest.approx((one.low, one.high), abs=0.01)
+    wide, right = ends_of(together, "ece_debiased"), ends_of(alone, "ece_debiased")
+    assert wide.high >= right.high - 0.01
+    assert wide.low <= right.low
+    assert "independent" in together.warnings[0]

@@ -14,7 +14,7 @@ from evaluations import catalogue
 from evaluations.fairness import group_calibration
 from evaluations.quality.calibration_error import reliability
 from evaluations.scoring import Scored
-from evaluations.spec import Metric, MetricStatus
+from evaluations.spec import Metric, MetricStatus, Role
 from tests.evaluations import make
 
 GROUP = catalogue.get("fairness.calibration")
@@ -131,3 +131,20 @@ def test_two_columns_together_are_compared_on_request(tmp_path: Path) -> None:
     result = make.evaluate(GROUP, make.Answering(make.logistic), asked, tmp_path)
     slices = {m.slice for m in result.metrics if m.name == "worst_ece_debiased"}
     assert slices == {"sex", "race", "sex & race"}
+
+
+def test_people_with_several_rows_count_as_people(tmp_path: Path) -> None:
+    table = make.frame(300, seed=3)
+    fivefold = pd.concat([table.assign(id=table.id + f"-{i}", person=table.id) for i in range(5)])
+    roles = {**make.TABULAR_ROLES, "person": Role.CLUSTER}
+    ref = make.data_ref(fivefold, tmp_path, roles, favourable_label="yes")
+    result = make.evaluate(GROUP, make.Answering(make.logistic), make.request(GROUP.name, ref), tmp_path)
+    together, alone = {(m.name, m.slice): m for m in result.metrics}, measured(table, tmp_path)
+    for name in ("ppv", "calibration_bias"):
+        five, one = together[name, "sex=Male"], alone[name, "sex=Male"]
+        assert five.value == pytest.approx(one.value)
+        assert five.interval is not None
+        assert one.interval is not None
+        assert five.interval.low == pytest.approx(one.interval.low, abs=0.005)
+        assert five.interval.high == pytest.approx(one.interval.high, abs=0.005)
+    assert together["ppv_gap_p", "sex"].status is MetricStatus.NOT_ESTIMABLE

@@ -227,3 +227,24 @@ def test_nobody_selected_is_not_estimable_as_a_ratio(tmp_path: Path) -> None:
     result = measured(people(200), tmp_path, answer=lambda rows: np.tile([0.9, 0.1], (len(rows), 1)))
     assert at(result, "selection_rate_ratio", "sex").status is MetricStatus.NOT_ESTIMABLE
     assert at(result, "selection_rate_gap", "sex").value == 0
+
+
+def test_people_with_several_rows_count_as_people(tmp_path: Path) -> None:
+    """Each person is in the data five times over: nothing more is known than from one row each."""
+    table = people(300)
+    fivefold = pd.concat([table.assign(id=table.id + f"-{i}", person=table.id) for i in range(5)])
+    roles = {**make.TABULAR_ROLES, "race": Role.SENSITIVE, "person": Role.CLUSTER}
+    ref = make.data_ref(fivefold, tmp_path, roles, favourable_label="yes")
+    together = make.evaluate(
+        GROUP, make.Answering(make.logistic), make.request("fairness.group", ref), tmp_path
+    )
+    alone = measured(table, tmp_path)
+    for name, where in (("selection_rate", "race=A"), ("tpr", "sex=Male"), ("selection_rate_ratio", "sex")):
+        five, one = at(together, name, where), at(alone, name, where)
+        assert five.value == one.value
+        assert five.interval is not None
+        assert one.interval is not None
+        assert five.interval.low == pytest.approx(one.interval.low, abs=0.005)
+        assert five.interval.high == pytest.approx(one.interval.high, abs=0.005)
+    assert at(together, "tpr_gap_p", "race").status is MetricStatus.NOT_ESTIMABLE
+    assert at(together, "tpr_gap", "race").interval is not None
