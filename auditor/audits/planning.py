@@ -44,8 +44,9 @@ class AuditPlan:
     seed: int
     digest: str
     takes: Forecast
-    currency: str  # of the endpoint's price; "" for a model whose files are here
+    currency: str  # of the endpoint's price; "" for models whose files are here
     warnings: tuple[str, ...] = ()
+    served: tuple[ModelVersion, ...] = ()  # of those that are asked: the model, its parent, the judge
 
 
 def plan(
@@ -112,13 +113,15 @@ def plan(
         asked.append(judge_version)
     _check_budget(budget or Budget(), asked)
     takes = total([p.takes for p in running])
+    served = [(version, spec) for version in asked if (spec := endpoints.spec_of(version))]
     return AuditPlan(
         items=tuple(planned.values()),
         seed=seed,
         digest=digest_of(everything),
         takes=takes,
-        currency=spec.price.currency if spec else "",
-        warnings=tuple(_warnings(model_version, spec, takes, budget or Budget())),
+        currency=next((spec.price.currency for _, spec in served), ""),
+        warnings=tuple(_warnings(served, takes, budget or Budget())),
+        served=tuple(version for version, _ in served),
     )
 
 
@@ -276,16 +279,22 @@ def _takes(
     return Forecast(**{**vars(both), "smallest_detectable_effect": own})
 
 
-def _warnings(version: ModelVersion, spec: EndpointSpec | None, takes: Forecast, budget: Budget) -> list[str]:
-    if spec is None:
+def _warnings(
+    served: Sequence[tuple[ModelVersion, EndpointSpec]], takes: Forecast, budget: Budget
+) -> list[str]:
+    if not served:
         return []
     found = []
-    where = origin_text(spec.origin)
-    credential = EndpointCredential.objects.filter(model=version.model_id).first()
-    if credential is None:
-        found.append(f"No credential is stored for {where}: requests go without one.")
-    elif credential.origin != where:
-        found.append(f"The stored credential is for {credential.origin}, and will not be sent to {where}.")
+    places = dict.fromkeys((version.model_id, origin_text(spec.origin)) for version, spec in served)
+    for model_id, where in places:
+        credential = EndpointCredential.objects.filter(model=model_id).first()
+        if credential is None:
+            found.append(f"No credential is stored for {where}: requests go without one.")
+        elif credential.origin != where:
+            found.append(
+                f"The stored credential is for {credential.origin}, and will not be sent to {where}: no run can ask "
+                "there until it is set for that address (auditor model credential)."
+            )
     for name, needed, limit in (
         ("requests", takes.requests, budget.max_requests),
         ("tokens", takes.tokens, budget.max_tokens),

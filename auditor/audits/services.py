@@ -12,7 +12,7 @@ from auditor.audits.budgets import Budget
 from auditor.audits.models import LIVE, Audit, AuditStatus, EvaluationRun, RunStatus
 from auditor.audits.planning import AuditPlan, PlannedRun, plan
 from auditor.core.access import Principal, require
-from auditor.core.errors import DomainError, conflict
+from auditor.core.errors import DomainError, conflict, forbidden
 from auditor.core.queue import WAKE, send_on_commit
 from auditor.core.states import transition
 from auditor.policies.models import PolicyVersion
@@ -48,6 +48,12 @@ def submit(
         budget=budget,
         judge_version=judge_version,
     )
+    for served in planned.served:  # with its team's credential, and at its cost
+        if not principal.may("submit", served.model.team_id):
+            raise forbidden(
+                f"{served} is asked with the credential of its team, {served.model.team.name}, in which you may not "
+                "submit. Ask an administrator of that team for the role, or name another model."
+            )
     with connection.cursor() as cursor:  # so that two submissions cannot both be the 2nd audit
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('audits:' || %s))", [model_version.digest])
     audit = Audit.objects.create(

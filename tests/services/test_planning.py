@@ -8,7 +8,8 @@ import pytest
 from django.conf import LazySettings
 from django.utils import timezone
 
-from auditor.accounts.models import Team, User
+from auditor.accounts.models import Membership, Role, Team, User
+from auditor.accounts.services import principal_of
 from auditor.audits import budgets, services
 from auditor.audits.budgets import Budget
 from auditor.audits.models import Audit, EvaluationRun
@@ -16,7 +17,7 @@ from auditor.core.access import Principal
 from auditor.core.errors import DomainError
 from auditor.policies.models import PolicyVersion
 from auditor.policies.services import publish
-from auditor.registry.models import DatasetVersion, EndpointCredential, ModelVersion
+from auditor.registry.models import DatasetVersion, EndpointCredential, Model, ModelVersion
 from evaluations.endpoints import EndpointSpec, Price, RestMapping
 from evaluations.forecasting import Known, forecast, total
 from evaluations.spec import Plan
@@ -409,6 +410,56 @@ def test_a_judge_is_named_is_another_model_and_is_pinned(
         judge_version=judge,
     )
     assert (audit.digest, audit.judge_version) == (plans[0].digest, judge)
+
+
+@pytest.mark.parametrize("role", [Role.REGULATOR, Role.ENGINEER])
+def test_a_judge_of_another_team_is_asked_only_for_those_who_may_spend_there(
+    role: Role, team: Team, engineer: User, stranger: User, adult: DatasetVersion
+) -> None:
+    """Reading in a team is not leave to use its credential, and to spend its money."""
+    policy, data = publish(principal=None, source=JUDGED), with_egress(adult, HERE)
+    theirs = Team.objects.get(name="Elsewhere")
+    Membership.objects.create(user=engineer, team=theirs, role=role)
+    model, judge = writer(team, engineer, "writer"), writer(theirs, stranger, "judge")
+
+    def submitted() -> Audit:
+        return services.submit(
+            principal=principal_of(engineer),
+            model_version=model,
+            dataset_version=data,
+            policy_versions=[policy],
+            judge_version=judge,
+        )
+
+    if role == Role.ENGINEER:
+        assert submitted().judge_version == judge
+        return
+    with pytest.raises(DomainError) as refused:
+        submitted()
+    assert refused.value.status == 403
+    assert "Elsewhere" in refused.value.message
+    assert not Audit.objects.exists()
+
+
+def test_what_is_to_be_known_of_a_served_judge_is_said_of_a_model_whose_files_are_here(
+    team: Team, engineer: User, adult: DatasetVersion
+) -> None:
+    policy, data = publish(principal=None, source=JUDGED), with_egress(adult, HERE)
+    here = ModelVersion.objects.create(
+        model=Model.objects.create(name="local", team=team, owner=engineer, modality="causal_lm"),
+        version="1",
+        digest="sha256:" + "c" * 64,
+        format="safetensors",
+        files=[],
+        size=1,
+        submitted_by=engineer,
+    )
+    found = plan_of(
+        here, data, policy, judge_version=writer(team, engineer, "judge"), budget=Budget(max_requests=10)
+    )
+    assert found.currency == "USD"
+    assert "No credential" in found.warnings[0]
+    assert "budget is 10" in found.warnings[1]
 
 
 def test_a_judge_that_cannot_be_asked_is_refused_with_the_reason(
