@@ -180,7 +180,20 @@ def test_clustered_rows_are_tested_over_clusters() -> None:
     design = np.column_stack([np.ones(400), inside.astype(float)])
     fit = sm.OLS(wrong.astype(float), design).fit(cov_type="cluster", cov_kwds={"groups": clusters})
     z = float(fit.params[1] / fit.bse[1])
+    fewer = min(inside[::10].sum(), 40 - inside[::10].sum())
+    z *= np.sqrt(40 / 39 * (fewer - 1) / fewer)
     # statsmodels adds the factor (n − 1)/(n − 2)
-    assert slice_search._p(half, inside) == pytest.approx(scipy_stats.t.sf(z, 39), rel=0.02)
+    assert slice_search._p(half, inside) == pytest.approx(scipy_stats.t.sf(z, fewer - 1), rel=0.02)
     alone = slice_search.Half(np.arange(400), wrong, np.ones(400, dtype=bool), None)
     assert slice_search._p(alone, inside) != slice_search._p(half, inside)
+
+
+@pytest.mark.parametrize("people_inside", [1, 2, 3])
+def test_a_slice_of_few_people_is_not_confirmed_by_chance(people_inside: int) -> None:
+    rng = np.random.default_rng(people_inside)
+    clusters, found = np.repeat([f"c{i}" for i in range(40)], 20), 0
+    for _ in range(400):
+        wrong = rng.random((40, 20)) < rng.beta(2, 6, 40)[:, None]
+        half = slice_search.Half(np.arange(800), wrong.ravel(), np.ones(800, dtype=bool), clusters)
+        found += slice_search._p(half, np.repeat(np.arange(40) < people_inside, 20)) <= 0.05
+    assert found / 400 <= 0.08
