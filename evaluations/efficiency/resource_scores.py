@@ -70,7 +70,7 @@ def measure(used: Used, params: ResourcesParams) -> list[Metric]:
         _counted("weights_bytes", used, "The model has no files here: it is served, or in memory alone."),
         _counted("peak_memory", used, "The peak was not recorded."),
         _counted("peak_gpu_memory", used, "The model was on no accelerator."),
-        _per_answer("cpu_seconds", used.cpu_seconds / used.requests, n),
+        _per_answer("cpu_seconds", used.cpu_seconds, used),
         energy,
         _carbon(energy, params),
     ]
@@ -98,8 +98,12 @@ def _counted(name: str, used: Used, reason: str) -> Metric:
     return Metric(name=name, value=float(value), n=1) if value else not_estimable(name, 0, reason)
 
 
-def _per_answer(name: str, each: NDArray[np.float64], n: int) -> Metric:
-    """Mean over blocks of equal size, t interval over the blocks."""
+def _per_answer(name: str, spent: NDArray[np.float64], used: Used) -> Metric:
+    """Mean over blocks of requests of what was spent / answers, t interval over the blocks."""
+    n = int(used.requests.sum())
+    if not used.answered.all():
+        return not_estimable(name, n, "The model gave no answer in a whole block of requests.")
+    each = spent / used.answered
     interval = stats.mean_interval(each)
     value = float(each.mean())
     if interval is not None:
@@ -111,7 +115,7 @@ def _per_answer(name: str, each: NDArray[np.float64], n: int) -> Metric:
 
 def _energy(used: Used, params: ResourcesParams, n: int) -> Metric:
     if used.joules is not None:
-        return _per_answer("energy", used.joules / used.requests, n)
+        return _per_answer("energy", used.joules, used)
     if params.cpu_watts is None:
         return not_estimable(
             "energy",
@@ -119,7 +123,10 @@ def _energy(used: Used, params: ResourcesParams, n: int) -> Metric:
             "This machine, or the sandbox, shows no energy counter, and no rated power was given to estimate from.",
         )
     cores = max(1, used.counters.get("cores", 1))
-    value = float((used.cpu_seconds / used.requests).mean()) * params.cpu_watts / cores
+    seconds = _per_answer("energy", used.cpu_seconds, used)
+    if seconds.value is None:
+        return seconds
+    value = seconds.value * params.cpu_watts / cores
     return Metric(name="energy", value=value, n=n)  # an estimate: no interval, so no limit is decided on it
 
 

@@ -88,7 +88,8 @@ class Repeatability:
             unit="score",
             direction=Direction.LOWER,
             formula="mean over inputs of the largest |difference| of a probability (of the number, for regression) "
-            "from that of the first time; t interval",
+            "from that of the first time; interval of a bounded mean, clustered where rows are, in which an input not "
+            "answered each time moved by 0 or by 1; for regression t interval where all were",
             reference="Bland & Altman 1986, Lancet 327:307",
             plain="Asked again, probabilities (or predicted numbers) moved by {value} on average.",
         ),

@@ -14,7 +14,17 @@ from evaluations.quality import halves
 from evaluations.quality.classification_scores import UNGRADED
 from evaluations.records import not_estimable, too_many_errors
 from evaluations.scoring import GRADED, probs_column, read_probs, with_labels
-from evaluations.spec import Access, Coverage, EvaluationError, Example, Metric, Modality, Shard, ShardState
+from evaluations.spec import (
+    Access,
+    Coverage,
+    EvaluationError,
+    Example,
+    Interval,
+    Metric,
+    Modality,
+    Shard,
+    ShardState,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +53,7 @@ class Repeats:
     )  # (n, R) largest |difference| from the first; None: there are no numbers
     texts: list[list[str]] | None
     clusters: NDArray[np.str_] | None
+    bounded: bool = False  # the changes are of probabilities
 
     @property
     def always(self) -> NDArray[np.bool_]:
@@ -128,7 +139,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: RepeatParams) -
     read = _numbers if numbers else _probabilities
     answered, differs, change = read([table.column(name) for name in names])
     graded = all(GRADED not in (state.records.schema.metadata or {}) for state in states)
-    return Repeats(rows, answered, differs, change if graded else None, None, clusters)
+    return Repeats(rows, answered, differs, change if graded else None, None, clusters, not numbers)
 
 
 Read = tuple["NDArray[np.bool_]", "NDArray[np.bool_]", "NDArray[np.float64]"]
@@ -176,16 +187,22 @@ def measure(found: Repeats, params: RepeatParams) -> list[Metric]:
     if found.change is None:
         why = UNGRADED if found.texts is None else TEXTS
         return [*metrics, *(not_estimable(name, n, why) for name in NAMES[2:])]
-    change = found.change[always].max(axis=1)
-    clusters = None if found.clusters is None else found.clusters[always]
-    interval = stats.mean_interval(change, clusters=clusters)
-    if interval is not None:
-        interval = interval.model_copy(update={"low": max(0.0, interval.low)})
+    change = np.where(always, found.change.max(axis=1), np.nan)
     return [
         *metrics,
-        Metric(name="mean_change", value=float(change.mean()), interval=interval, n=len(change)),
-        Metric(name="max_change", value=float(change.max()), n=len(change)),
+        Metric(name="mean_change", value=float(change[always].mean()), interval=_mean(found, change), n=n),
+        Metric(name="max_change", value=float(change[always].max()), n=int(always.sum())),
     ]
+
+
+def _mean(found: Repeats, change: NDArray[np.float64]) -> Interval | None:
+    """Of the mean change. An input that was not answered each time may have moved by nothing, or by all there is."""
+    if found.bounded:
+        return stats.unit_mean(np.clip(change, 0, 1), found.clusters).interval
+    if not found.always.all():  # how far a number may have moved has no bound
+        return None
+    interval = stats.mean_interval(change, clusters=found.clusters)
+    return interval and interval.model_copy(update={"low": max(0.0, interval.low)})
 
 
 def examples(found: Repeats, data: Dataset) -> list[Example]:

@@ -128,3 +128,29 @@ def test_texts_are_compared_word_for_word(tmp_path: Path) -> None:
     assert at(result, "flip_rate").value == pytest.approx(1 / 30)
     assert at(result, "max_change").value is None
     assert all(e.before != e.after for e in result.examples)
+
+
+def test_lapses_may_have_moved_by_nothing_or_by_all_there_is(tmp_path: Path) -> None:
+    result = measured(make.Answering(Moody(flips=0, lapses=40)), tmp_path)
+    found = at(result, "mean_change")
+    assert found.value == 0
+    assert found.interval is not None
+    assert found.interval.low == 0
+    assert found.interval.high == pytest.approx(stats.wilson(40, 200).high)
+
+
+def test_few_inputs_that_never_moved_do_not_prove_that_none_does(tmp_path: Path) -> None:
+    interval = at(measured(make.Answering(Moody(flips=0)), tmp_path, numbered(10)), "mean_change").interval
+    assert interval is not None
+    assert interval.high == pytest.approx(stats.wilson(0, 10).high)
+
+
+def test_numbers_that_never_moved_have_no_interval_of_no_width(tmp_path: Path) -> None:
+    ref = make.data_ref(numbered(3), tmp_path, {**INPUTS, "z": Role.TARGET})
+    model_ref = make.STAND_IN.model_copy(update={"modality": Modality.TABULAR_REGRESSION})
+    still = type(
+        "Still", (Noisy,), {"predict": lambda self, rows: Predictions(rows.x.to_numpy(), np.zeros(3, bool))}
+    )
+    result = make.evaluate(REPEAT, still(), make.request(REPEAT.name, ref, model_ref), tmp_path)
+    assert at(result, "mean_change").value == 0
+    assert at(result, "mean_change").interval is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,12 @@ def test_hostile_records_are_refused() -> None:
         used([-1.0] * BLOCKS)
     with pytest.raises(EvaluationError, match="impossible amounts"):
         used(None, peak_memory=-5)
+
+
+def test_what_unanswered_requests_took_is_borne_by_the_answers() -> None:
+    whole = used([10.0] * BLOCKS)
+    half = replace(whole, answered=whole.requests // 2)
+    assert measured(half)["energy"].value == pytest.approx(2 * 10 / 20)
+    silent = replace(whole, answered=np.append(whole.requests[1:], 0))
+    assert measured(silent)["energy"].status is MetricStatus.NOT_ESTIMABLE
+    assert measured(silent)["cpu_seconds"].status is MetricStatus.NOT_ESTIMABLE
