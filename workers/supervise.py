@@ -352,8 +352,10 @@ def sweep() -> None:
     """Remove the folders of runs that no longer run: a killed worker cannot. Their answers are kept."""
     if not settings.RUNS_DIR.is_dir():
         return
+    # the folders first: a run has its own after it is claimed, and not before
+    folders = list(settings.RUNS_DIR.iterdir())
     running = set(EvaluationRun.objects.filter(status=RunStatus.RUNNING).values_list("pk", flat=True))
-    for folder in settings.RUNS_DIR.iterdir():
+    for folder in folders:
         if folder.name not in running:
             for run in EvaluationRun.objects.filter(pk=folder.name):
                 _salvage(run)

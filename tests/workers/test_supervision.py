@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,21 @@ def test_folders_of_runs_that_no_longer_run_are_swept(small_audit: Audit) -> Non
         (django_settings.RUNS_DIR / name).mkdir(parents=True)
     supervise.sweep()
     assert [f.name for f in django_settings.RUNS_DIR.iterdir()] == [run.pk]
+
+
+def test_the_folder_of_a_run_that_is_claimed_during_a_sweep_stays(
+    small_audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Path.iterdir
+    claimed: list[str] = []
+    django_settings.RUNS_DIR.mkdir(parents=True, exist_ok=True)
+
+    def claims_meanwhile(folder: Path) -> Iterator[Path]:
+        if folder == django_settings.RUNS_DIR and not claimed:
+            claimed.append(first_run(small_audit).pk)
+            (folder / claimed[0]).mkdir()
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", claims_meanwhile)
+    supervise.sweep()
+    assert (django_settings.RUNS_DIR / claimed[0]).is_dir()
