@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
 from auditor.core.access import Principal, require
@@ -106,9 +107,11 @@ def opened(model_id: str, origin: str) -> Opened | None:
     return Opened(header, secret, word)
 
 
+@transaction.atomic
 def rotate() -> int:
     """Seal every credential again with the first key. Returns how many."""
-    keys, rows = _keys(), list(EndpointCredential.objects.all())
+    # locked: a secret that is set meanwhile must not be replaced by the one before it
+    keys, rows = _keys(), list(EndpointCredential.objects.select_for_update(of=("self",)).order_by("pk"))
     for row in rows:
         _open(row)  # tells whose it is where no key fits
         row.sealed = keys.rotate(row.sealed.encode()).decode()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import LazySettings
 from django.core.management import call_command
+from django.db import connection
 
 from auditor.accounts.models import Team
 from auditor.core.access import Principal
@@ -140,6 +142,34 @@ def test_keys_are_rotated_by_listing_the_new_one_first(
     with pytest.raises(DomainError) as refused:
         credentials.opened(model.pk, HERE)
     assert refused.value.code == "credential_key"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_secret_that_is_set_during_a_rotation_is_the_one_that_stays(
+    as_engineer: Principal, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(as_engineer, model)
+
+    def puts_another() -> None:
+        try:
+            put(as_engineer, model, "sk-another")
+        finally:
+            connection.close()
+
+    open_one, other = credentials._open, threading.Thread(target=puts_another)
+
+    def meanwhile(row: EndpointCredential) -> dict[str, str]:
+        if other.ident is None:
+            other.start()
+            other.join(0.5)  # it is either done by then, or waits for the rotation
+        return open_one(row)
+
+    monkeypatch.setattr(credentials, "_open", meanwhile)
+    assert credentials.rotate() == 1
+    other.join(10)
+    opened = credentials.opened(model.pk, HERE)
+    assert opened is not None
+    assert opened.secret == "sk-another"
 
 
 def test_without_a_key_nothing_is_stored(
