@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 
 from evaluations import stats
 from evaluations.spec import Interval
@@ -99,8 +101,10 @@ class Corpus:
 
 def estimate(
     measure: Measure, corpus: Corpus, rng: np.random.Generator, draws: int = stats.DRAWS
-) -> tuple[float, Interval]:
-    """The corpus score of the texts that are there, and a percentile interval over resampled examples or clusters.
+) -> tuple[float, Interval | None]:
+    """The corpus score of the texts that are there, and its interval over examples or clusters; None for fewer than two.
+
+    The wider ends of the percentile bootstrap and of the jackknife with Student's t, as `intervals_of_sums` has them.
 
     A missing text is empty in the lower end, and as its first reference in the upper one. One empty text joins
     what is resampled where every text is perfect, and one perfect text where none has anything right:
@@ -119,16 +123,27 @@ def estimate(
         best += said
     value = float(measure.score(total))
     worst, best = (_by_cluster(counts, corpus.clusters) for counts in (worst, best))
+    if len(worst) < 2:
+        return value, None
     if value >= FULL - 1e-9:
         worst = np.vstack([worst, measure.counts([""] * len(read), read).mean(axis=0)])
     if value <= 1e-9:
         best = np.vstack([best, measure.counts(firsts, read).mean(axis=0)])
     seed = int(rng.integers(2**63))  # the same examples are drawn for both ends
-    low, high = stats.percentile(_resampled(measure.score, worst, seed, draws))
+    low, high = _ends(measure.score, worst, seed, draws)
     if worst.shape != best.shape or not np.array_equal(worst, best):
-        _, high = stats.percentile(_resampled(measure.score, best, seed, draws))
-    method = "percentile_bootstrap" + ("_clustered" if corpus.clusters is not None else "")
+        _, high = _ends(measure.score, best, seed, draws)
+    method = "percentile_or_jackknife_t" + ("_clustered" if corpus.clusters is not None else "")
     return value, Interval(low=min(low, value), high=max(high, value), method=method)
+
+
+def _ends(score: OfCounts, counts: NDArray[np.float64], seed: int, draws: int) -> tuple[float, float]:
+    low, high = stats.percentile(_resampled(score, counts, seed, draws))
+    n, total = len(counts), counts.sum(axis=0)
+    left_out = score(total - counts)
+    se = math.sqrt((n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum()))
+    value, half = float(score(total)), float(special.stdtrit(n - 1, (1 + stats.LEVEL) / 2)) * se
+    return max(0.0, min(low, value - half)), min(FULL, max(high, value + half))
 
 
 def _by_cluster(counts: NDArray[np.float64], clusters: NDArray[np.str_] | None) -> NDArray[np.float64]:

@@ -91,8 +91,8 @@ INTERVAL = (
     "or unparsed answer counts as 0 in the lower end and as 1 in the upper one"
 )
 BOOTSTRAP = (
-    "percentile bootstrap over examples or clusters; a missing answer is empty in the lower end, "
-    "perfect in the upper"
+    "wider of the percentile bootstrap and the jackknife's t interval over examples or clusters; a missing answer is "
+    "empty in the lower end, perfect in the upper"
 )
 
 

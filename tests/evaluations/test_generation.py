@@ -426,3 +426,24 @@ def test_the_interval_of_a_mean_covers_over_scores_of_many_shapes(n: int) -> Non
         covered += found.low <= truth <= found.high
         drawn += 1
     assert covered / drawn >= 0.945
+
+
+def test_a_corpus_of_one_text_has_no_interval_and_one_of_five_a_wide_one() -> None:
+    rng = np.random.default_rng(2)
+
+    def drawn(n: int) -> tuple[list[str], list[tuple[str, ...]]]:
+        wanted = [" ".join(rng.choice(list("abcdefgh"), 12)) for _ in range(n)]
+        said = [" ".join(w if rng.random() < 0.8 else "x" for w in text.split()) for text in wanted]
+        return said, [(text,) for text in wanted]
+
+    measure = corpus_overlap.bleu("13a")
+    assert estimated(measure, *drawn(1))[1] is None
+    true, _ = estimated(measure, *drawn(3000))
+    held = 0
+    for _ in range(150):
+        said, wanted = drawn(5)
+        texts: list[list[str | None]] = [[text] for text in said]
+        _, interval = corpus_overlap.estimate(measure, corpus_overlap.Corpus(texts, wanted), rng, draws=199)
+        assert interval is not None
+        held += interval.low <= true <= interval.high
+    assert held / 150 >= 0.88
