@@ -20,6 +20,7 @@ MAX_GROUPS = 200
 MAX_LABEL = 200  # characters
 MAX_LINE = 16 * 2**20  # bytes of one JSON line
 BATCH_ROWS = 16_384
+BATCH_BYTES = 32 * 2**20  # of JSON lines, whose values are held until they are counted
 SINGLE = (
     Role.TARGET,
     Role.ID,
@@ -314,7 +315,7 @@ def _read_jsonl(path: Path, roles: Mapping[str, str], wanted: list[str]) -> Batc
     names: dict[str, None] = {}
     pending: list[dict[str, Any]] = []
     with path.open("rb") as file:
-        number = 0
+        number = held = 0
         while line := file.readline(MAX_LINE + 1):
             number += 1
             if len(line) > MAX_LINE:
@@ -332,16 +333,23 @@ def _read_jsonl(path: Path, roles: Mapping[str, str], wanted: list[str]) -> Batc
                 role = roles.get(column, Role.IGNORE)
                 if isinstance(value, dict | list) and role != Role.IGNORE and not _is_texts(value, role):
                     raise _nested(column, "lists or objects")
-            pending.append({column: record.get(column) for column in wanted})
-            if len(pending) == BATCH_ROWS:
+            pending.append({column: _unspelled(record.get(column)) for column in wanted})
+            held += len(line)
+            if len(pending) == BATCH_ROWS or held > BATCH_BYTES:
                 yield len(pending), {c: [r[c] for r in pending] for c in wanted}
                 pending.clear()
+                held = 0
     if names:
         _check_columns(list(names), roles)
     yield len(pending), {c: [r[c] for r in pending] for c in wanted}
 
 
 _READERS = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl}
+
+
+def _unspelled(value: Any) -> Any:
+    """A value as `_plain` gives it: of a list only whether it is empty."""
+    return [None] * bool(value) if isinstance(value, list) else value
 
 
 def _is_texts(value: Any, role: str) -> bool:

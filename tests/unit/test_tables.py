@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from auditor.core.errors import DomainError
+from auditor.registry import tables
 from auditor.registry.tables import TableSummary, inspect_table
 
 ROLES = {"text": "input", "label": "target", "sex": "sensitive"}
@@ -253,3 +254,20 @@ def test_a_long_value_that_a_small_parquet_file_repeats_is_never_spelled_out(tmp
     assert inspect_table(path, "parquet", ROLES).classes == {}
     roles = {"text": "input", "sex": "target", "label": "sensitive"}
     assert refusal(path, "parquet", roles).code == "label_long"
+
+
+@pytest.mark.parametrize("value", ["x" * 150, ["ab"] * 30], ids=["text", "list"])
+def test_long_json_lines_are_counted_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    """A list takes many times the room of its line, and no file may fill the memory."""
+    monkeypatch.setattr(tables, "BATCH_BYTES", 500)
+    path = tmp_path / "table.jsonl"
+    path.write_text("".join(json.dumps({"q": "x", "a": value}) + "\n" for _ in range(20)))
+    roles = {"q": "input", "a": "target"}
+    batches = list(tables._read_jsonl(path, roles, ["a"]))
+    assert sum(rows for rows, _ in batches) == 20
+    assert max(rows for rows, _ in batches) <= 4
+    assert all(len(one) <= 150 for _, values in batches for one in values["a"])
+    assert all(one == [None] for _, values in batches for one in values["a"] if isinstance(one, list))
+    assert inspect_table(path, "jsonl", roles).rows == 20
