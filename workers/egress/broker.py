@@ -39,7 +39,7 @@ CONNECT_SECONDS = 15.0
 KEEP_ALIVE_SECONDS = 30.0
 STOP_SECONDS = 10.0  # well within a lease: nobody renews it meanwhile
 BYTES_PER_TOKEN = 8  # of JSON, at most
-ROOM = 64 * 2**20  # bytes of requests under way: what a child may fill of this process
+ROOM = 256 * 2**20  # bytes of requests under way: what a child may fill of this process
 ROOM_OF_REPLIES = 256 * 2**20  # likewise what a service may
 
 
