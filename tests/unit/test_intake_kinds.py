@@ -191,6 +191,46 @@ def test_xgboost_trees_that_point_elsewhere_are_refused(
     assert codes(tmp_path, "tabular") == {"xgboost"}
 
 
+def test_trees_are_checked_where_xgboost_reads_them_whatever_lies_beside(
+    xgboost_json: dict[str, Any], tmp_path: Path
+) -> None:
+    import xgboost
+
+    changed = json.loads(json.dumps(xgboost_json))
+    grown = changed["learner"]["gradient_booster"]
+    grown["gbtree"] = {"name": "gbtree", "model": {"trees": []}}
+    booster = xgboost.Booster()
+    booster.load_model(bytearray(json.dumps(changed).encode()))
+    assert booster.num_boosted_rounds() == 3  # it passes over what is new
+    grown["model"]["trees"][1]["left_children"][0] = 10**6
+    (tmp_path / "model.json").write_text(json.dumps(changed))
+    assert codes(tmp_path, "tabular") == {"xgboost"}
+
+
+def test_trees_with_dropout_are_checked_too(tmp_path: Path) -> None:
+    import xgboost
+
+    settings = {"objective": "binary:logistic", "booster": "dart", "nthread": 1}
+    xgboost.train(settings, xgboost.DMatrix(*rows()), 3).save_model(tmp_path / "model.json")
+    assert accepted(tmp_path, "tabular") is ModelFormat.XGBOOST
+    changed = json.loads((tmp_path / "model.json").read_text())
+    changed["learner"]["gradient_booster"]["gbtree"]["model"]["trees"][1]["left_children"][0] = 10**6
+    (tmp_path / "model.json").write_text(json.dumps(changed))
+    assert codes(tmp_path, "tabular") == {"xgboost"}
+
+
+def test_a_count_without_end_is_refused(
+    xgboost_json: dict[str, Any], lightgbm_model: Any, tmp_path: Path
+) -> None:
+    changed = json.loads(json.dumps(xgboost_json))
+    changed["learner"]["learner_model_param"]["num_feature"] = float("inf")
+    (tmp_path / "model.json").write_text(json.dumps(changed))
+    assert codes(tmp_path, "tabular") == {"xgboost"}
+    dump = {**lightgbm_model.dump_model(), "num_tree_per_iteration": float("inf")}
+    (tmp_path / "model.json").write_text(json.dumps(dump))
+    assert codes(tmp_path, "tabular") == {"lightgbm"}
+
+
 @pytest.mark.parametrize("part", ["gradient_booster", "objective", "learner_model_param"])
 def test_an_xgboost_model_without_a_part_is_refused(
     part: str, xgboost_json: dict[str, Any], tmp_path: Path

@@ -36,14 +36,15 @@ def _check_xgboost(value: dict[str, Any]) -> None:
         if grown["name"] not in _BOOSTERS or not isinstance(learner["objective"]["name"], str):
             raise ValueError("it names no known booster or objective")
         columns = int(learner["learner_model_param"]["num_feature"])
-        model = grown.get("gbtree", grown).get("model", {})
-        for tree in model.get("trees", []):
+        # where XGBoost itself looks, and nowhere else: what lies beside it may be there for us alone
+        kept = grown["gbtree"] if grown["name"] == "dart" else grown
+        for tree in () if grown["name"] == "gblinear" else kept["model"]["trees"]:
             left, right, split = (tree[name] for name in ("left_children", "right_children", "split_indices"))
             nodes = int(tree["tree_param"]["num_nodes"])
             if not (len(left) == len(right) == len(split) == nodes):
                 raise ValueError("a tree has parts of different lengths")
             _check_children(left, right, split, columns)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise Fault(
             "xgboost",
             f"This is not a sound XGBoost model ({str(error)[:120]}). Save it again: Booster.save_model('model.json').",
@@ -79,7 +80,7 @@ def _check_lightgbm(value: dict[str, Any]) -> None:
         for tree in value["tree_info"]:
             if not isinstance(tree["tree_structure"], dict):
                 raise ValueError("a tree has no structure")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise Fault(
             "lightgbm",
             f"This is not a sound LightGBM dump ({str(error)[:120]}). Write Booster.dump_model() as JSON again, or "
