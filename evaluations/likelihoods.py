@@ -101,7 +101,7 @@ def collect_with_greedy(
             first is not None and (len(first) != count or None in first)
         ):
             raise _bad()
-    return _checked(found, counts), firsts
+    return checked(found, counts), firsts
 
 
 def collect(
@@ -111,10 +111,11 @@ def collect(
 
     `counts` says how many each must hold, in the same order. Raises `bad_records` for what no honest run writes.
     """
-    return _checked(records.join(states, COLUMNS, data, rows).column("logprob").to_pylist(), counts)
+    return checked(records.join(states, COLUMNS, data, rows).column("logprob").to_pylist(), counts)
 
 
-def _checked(found: list[Any], counts: Sequence[int]) -> list[list[float] | None]:
+def checked(found: list[Any], counts: Sequence[int]) -> list[list[float] | None]:
+    """Lists read back, each of as many log-likelihoods as `counts` says, or None. Raises `bad_records` else."""
     for held, count in zip(found, counts, strict=True):
         if held is not None and (len(held) != count or not all(map(_is_logprob, held))):
             raise _bad()

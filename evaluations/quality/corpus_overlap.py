@@ -102,7 +102,7 @@ class Corpus:
 def estimate(
     measure: Measure, corpus: Corpus, rng: np.random.Generator, draws: int = stats.DRAWS
 ) -> tuple[float, Interval | None]:
-    """The corpus score of the texts that are there, and its interval over examples or clusters; None for fewer than two.
+    """The corpus score of the texts that are there, and its interval over examples or clusters; None for a single one.
 
     The wider ends of the percentile bootstrap and of the jackknife with Student's t, as `intervals_of_sums` has them.
 

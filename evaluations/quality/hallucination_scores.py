@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from evaluations import generating, records, stats
+from evaluations import generating, likelihoods, records, stats
 from evaluations.quality import support
 from evaluations.quality.generation_scores import SHOWN, SHOWN_CHARACTERS, metric_of
 from evaluations.records import not_estimable, too_many_errors
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 SUPPORT = ("knowledge_precision", "unsupported_number_rate", "unsupported_name_rate")
 CONSISTENCY = ("self_agreement", "selfcheck_unigram")
 CHOICES = ("mc1", "mc2")
-BELIEFS = pa.schema({"logprobs": pa.list_(pa.float64())})
-COLUMNS = {**generating.COLUMNS, "logprobs": BELIEFS.field("logprobs").type}
+COLUMNS = {**generating.COLUMNS, **likelihoods.COLUMNS}
 
 
 # --- asking ---------------------------------------------------------------------------------------
@@ -43,36 +42,20 @@ def ask(
     warm = params.settings.model_copy(update={"temperature": params.sample_temperature})
     drawn = [ctx.generations(model, ids, prompts, params.settings)]
     drawn += [ctx.generations(model, ids, prompts, warm, 1 + k) for k in range(params.samples)]
-    beliefs = pa.nulls(len(rows), COLUMNS["logprobs"])
+    beliefs = pa.nulls(len(rows), COLUMNS["logprob"])
     if has_choices(data) and Access.LOGPROBS in model.access:
-        beliefs = _beliefs(model, data, ctx, rows, prompts, params.prompt)
-    columns = {**generating.columns_of(drawn), "logprobs": beliefs}
+        pairs = [
+            [(prompt, f" {choice}") for choice in data.choices[i]]
+            for i, prompt in zip(rows, prompts, strict=True)
+        ]
+        asked = likelihoods.of_pairs(model, data, ctx, rows, pairs)
+        beliefs = asked.records.column("logprob").combine_chunks()
+    columns = {**generating.columns_of(drawn), "logprob": beliefs}
     return ShardState(records.table_of(data, rows, columns))
 
 
 def has_choices(data: Dataset) -> bool:
     return bool(data.ref.columns(Role.CHOICES)) and bool(data.ref.columns(Role.TARGET))
-
-
-def _beliefs(
-    model: Any, data: Dataset, ctx: Context, rows: NDArray[np.int64], prompts: Sequence[str], template: str
-) -> pa.Array:
-    def ask(positions: NDArray[np.int64]) -> pa.Table:
-        offered = [data.choices[i] for i in rows[positions]]
-        pairs = [
-            (prompts[position], f" {choice}")
-            for position, choices in zip(positions, offered, strict=True)
-            for choice in choices
-        ]
-        found = iter(model.loglikelihoods(pairs))
-        by_row = [[next(found) for _ in choices] for choices in offered]
-        given = [None if None in row else [one.logprob for one in row if one] for row in by_row]
-        return pa.table([pa.array(given, COLUMNS["logprobs"])], schema=BELIEFS)
-
-    table = ctx.answers(
-        model, "choice_logprobs", data.ids[rows], ask, "weighing choices", BELIEFS, prompt=template
-    )
-    return table.column("logprobs").combine_chunks()
 
 
 # --- measuring ------------------------------------------------------------------------------------
@@ -104,17 +87,9 @@ def collect(states: Sequence[ShardState], data: Dataset, params: HallucinationPa
     answers = generating.read(
         table.select(["example_id", *generating.COLUMNS]), order, params, 1 + params.samples
     )
-    logprobs = table.column("logprobs").to_pylist()
-    for row, given in zip(order, logprobs, strict=True):
-        if given is None:
-            continue
-        if not has_choices(data) or len(given) != len(data.choices[row]) or not all(map(_is_logprob, given)):
-            raise EvaluationError("bad_records", "A record holds no valid log-probabilities. Run it again.")
+    counts = [len(data.choices[row]) if has_choices(data) else 0 for row in order]
+    logprobs = likelihoods.checked(table.column("logprob").to_pylist(), counts)
     return Told(answers, logprobs, data, params)
-
-
-def _is_logprob(value: float | None) -> bool:
-    return value is not None and math.isfinite(value) and value <= 1e-3
 
 
 def measure(told: Told) -> list[Metric]:
@@ -235,7 +210,7 @@ def _true(data: Dataset, row: int) -> list[int]:
 
 
 def mc1(logprobs: Sequence[float], true: Sequence[int]) -> float:
-    """1 where the best true answer is more probable than every false one (Lin, Hilton & Evans 2022, App. B)."""
+    """1 where the best true answer is more probable than every false one (Lin, Hilton & Evans 2022)."""
     false = [value for i, value in enumerate(logprobs) if i not in true]
     return float(logprobs[true[0]] > max(false))
 

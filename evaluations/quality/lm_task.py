@@ -206,16 +206,16 @@ class LmTask:
         _metric(
             "bleu",
             "BLEU",
-            "corpus BLEU as sacrebleu has it, 0–100; wider of the percentile bootstrap and the jackknife's t interval over "
-            "examples or clusters; no answer is empty in the lower end, perfect in the upper",
+            "corpus BLEU as sacrebleu has it, 0–100; wider of the percentile bootstrap and the jackknife's t interval "
+            "over examples or clusters; no answer is empty in the lower end, perfect in the upper",
             "The runs of words in the model's texts match the accepted ones at {value} of 100 (BLEU).",
             unit="score",
         ),
         _metric(
             "chrf",
             "chrF",
-            "corpus chrF2 as sacrebleu has it, 0–100; wider of the percentile bootstrap and the jackknife's t interval over "
-            "examples or clusters; no answer is empty in the lower end, perfect in the upper",
+            "corpus chrF2 as sacrebleu has it, 0–100; wider of the percentile bootstrap and the jackknife's t interval "
+            "over examples or clusters; no answer is empty in the lower end, perfect in the upper",
             "The runs of letters in the model's texts match the accepted ones at {value} of 100 (chrF).",
             unit="score",
         ),
