@@ -84,6 +84,11 @@ class EndpointSpec(Frozen):
     @field_validator("url")
     @classmethod
     def plain_origin(cls, url: str) -> str:
+        if not re.fullmatch(r"[!-~]+", url):
+            raise ValueError(
+                "The address must be written in visible ASCII characters: a space as %20, a name with other letters "
+                "in its xn-- form."
+            )
         parts = urlsplit(url)
         if parts.scheme not in ("https", "http") or not parts.hostname:
             raise ValueError("The address must begin with https:// (or http:// inside your own network).")

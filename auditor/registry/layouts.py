@@ -32,7 +32,7 @@ def check_set(
     if formats[0] not in kind.formats:
         return [Reason("wrong_format", first, f"The model is registered as {modality}. {expected(modality)}")]
     if formats[0] is ModelFormat.ENDPOINT:
-        return _check_endpoint(folder, modality)
+        return _check_alone(models) or _check_endpoint(folder, modality)
     if kind.architectures and formats[0] in HUGGING_FACE:
         return _check_hugging_face(folder, files, sorted(models), modality)
     if modality is Modality.RECOMMENDER:

@@ -112,6 +112,14 @@ def test_an_address_holds_no_secret_and_is_http(url: str) -> None:
         EndpointSpec(protocol="openai_chat", url=url, model="m")
 
 
+@pytest.mark.parametrize(
+    "url", ["https://host/v1 beta", "https://host/é", "https://hést", "https://ho\nst", " https://host"]
+)
+def test_an_address_that_could_not_be_sent_as_it_is_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="%20"):
+        EndpointSpec(protocol="openai_chat", url=url, model="m")
+
+
 def test_endpoint_json_says_what_does_not_fit_together() -> None:
     with pytest.raises(ValidationError, match="rest"):
         EndpointSpec(protocol="rest", url="https://host")

@@ -366,6 +366,14 @@ def test_an_endpoint_with_a_key_given_twice_or_too_large_is_refused(tmp_path: Pa
     assert codes(endpoint(tmp_path, json.dumps(CHAT) + " " * 2**20), "causal_lm") == {"endpoint"}
 
 
+def test_an_endpoint_in_a_folder_below_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    endpoint(tmp_path / "below", CHAT)
+    assert codes(tmp_path, "causal_lm") == {"no_model"}
+    endpoint(tmp_path, CHAT)
+    assert codes(tmp_path, "causal_lm") == {"many_models"}
+
+
 def test_an_endpoint_beside_weights_is_refused(tmp_path: Path) -> None:
     folder = endpoint(of_architecture(tmp_path, "LlamaForCausalLM"), CHAT)
     assert codes(folder, "causal_lm") == {"many_models"}
