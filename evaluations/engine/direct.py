@@ -1,27 +1,61 @@
-"""Straight to the endpoint, for notebooks and local runs: the credential comes from an environment variable."""
+"""Straight to the endpoint, for notebooks and local runs: the credential comes from an environment variable.
+
+AUDITOR_ENDPOINT_KEY is what follows "Bearer " in the Authorization header, or for each service its address and
+that: "https://api.example.org=SECRET https://judge.example.org=OTHER". A secret without an address goes to the
+first service that is asked, and to no other.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from typing import Any
+from urllib.parse import urlsplit
 
 from evaluations.endpoints import EndpointSpec
 from evaluations.engine.transport import LARGEST_FRAME, Ask, Refusal, Reply, retry_after_of
+from evaluations.spec import EvaluationError
 
-CREDENTIAL = (
-    "AUDITOR_ENDPOINT_KEY"  # environment variable: what follows "Bearer " in the Authorization header
-)
+CREDENTIAL = "AUDITOR_ENDPOINT_KEY"
 CONNECT_SECONDS = 15.0
+_bound: dict[str, tuple[str, str, int]] = {}  # secret without an address -> where it has gone
+
+
+def credential_for(spec: EndpointSpec) -> str:
+    """The secret for this service, "" for none. Raises EvaluationError `credential_origin`."""
+    alone = ""
+    for word in os.environ.get(CREDENTIAL, "").split():
+        place, _, secret = word.partition("=")
+        if not place.startswith(("https://", "http://")):
+            alone = word
+        elif _origin(place) == spec.origin:
+            return secret
+    if alone and _bound.setdefault(alone, spec.origin) != spec.origin:
+        scheme, host, port = _bound[alone]
+        raise EvaluationError(
+            "credential_origin",
+            f"The secret in {CREDENTIAL} is for {scheme}://{host}:{port}, and is not sent to {spec.url} too. Write the "
+            f"address of each service before its secret: {CREDENTIAL}='https://api.example.org=SECRET "
+            "https://judge.example.org=OTHER'.",
+        )
+    return alone
+
+
+def _origin(address: str) -> tuple[str, str, int] | None:
+    parts = urlsplit(address)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:  # no number
+        return None
+    return parts.scheme, (parts.hostname or "").lower(), port
 
 
 class DirectTransport:
     """Sends to the registered origin alone, and follows no redirect. Made inside the event loop that uses it."""
 
-    def __init__(self, spec: EndpointSpec, credential: str | None = None) -> None:
+    def __init__(self, spec: EndpointSpec, secret: str) -> None:
         import httpx
 
-        secret = os.environ.get(CREDENTIAL, "") if credential is None else credential
         self._spec = spec
         self._client = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {secret}"} if secret else {},

@@ -62,7 +62,7 @@ class EndpointModel:
 def load(folder: Path, ref: ModelRef, connect: Callable[[], Transport] | None = None) -> Model:
     """The model that the folder's endpoint.json describes, over `connect` or the way that is there."""
     spec = read_spec(folder)
-    client = EndpointClient(spec, connect or (lambda: _connect(spec)))
+    client = EndpointClient(spec, connect or _way(spec))
     if spec.protocol == "openai_completions" and ref.modality in (Modality.CAUSAL_LM, Modality.SEQ2SEQ):
         from evaluations.models import endpoint_completions
 
@@ -115,11 +115,12 @@ def expected_tokens(text: str, generated: int) -> int:
     return len(text.encode("utf-8", "replace")) // TEXT_BYTES_PER_TOKEN + 16 + generated
 
 
-def _connect(spec: EndpointSpec) -> Transport:
+def _way(spec: EndpointSpec) -> Callable[[], Transport]:
     if BROKER_FD in os.environ:
         from evaluations.engine.pipe import broker
 
-        return broker()
-    from evaluations.engine.direct import DirectTransport
+        return broker
+    from evaluations.engine.direct import DirectTransport, credential_for
 
-    return DirectTransport(spec)
+    secret = credential_for(spec)
+    return lambda: DirectTransport(spec, secret)

@@ -16,7 +16,7 @@ import pytest
 import evaluations
 from evaluations.engine.direct import DirectTransport
 from evaluations.engine.fingerprint import NAME
-from evaluations.engine.transport import Ask, Reply, Transport
+from evaluations.engine.transport import Ask, Reply
 from evaluations.merge import merge_request
 from evaluations.models import endpoint
 from evaluations.runner import run_request
@@ -104,11 +104,8 @@ def budget(monkeypatch: pytest.MonkeyPatch, requests: int) -> Iterator[None]:
                 return Reply(id=ask.id, refusal="budget_reached", message="The budget is used up.")
             return await super().send(ask)
 
-    def connect(spec: Any) -> Transport:
-        return Counting(spec)
-
     with monkeypatch.context() as patch:
-        patch.setattr(endpoint, "_connect", connect)
+        patch.setattr(endpoint, "_way", lambda spec: lambda: Counting(spec, ""))
         yield
 
 

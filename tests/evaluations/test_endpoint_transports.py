@@ -9,13 +9,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from evaluations.endpoints import EndpointSpec, RestMapping
-from evaluations.engine import pipe
+from evaluations.engine import direct, pipe
 from evaluations.engine.direct import DirectTransport
 from evaluations.engine.transport import (
     BROKER_FD,
@@ -26,7 +27,8 @@ from evaluations.engine.transport import (
     frame_length,
     retry_after_of,
 )
-from evaluations.spec import EvaluationError
+from evaluations.models import endpoint
+from evaluations.spec import EvaluationError, Modality, ModelFormat, ModelRef
 from tests.endpoint_server import Answer, Service, chat, serving
 
 
@@ -43,6 +45,56 @@ def sent(spec: EndpointSpec, *asks: Ask) -> list[Reply]:
             await transport.close()
 
     return asyncio.run(all_of_them())
+
+
+@pytest.fixture
+def nothing_sent_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "_bound", {})
+
+
+@pytest.mark.parametrize(
+    ("written", "secret"),
+    [
+        ("", ""),
+        ("alone", "alone"),
+        ("https://host.example=mine==", "mine=="),
+        ("https://other.example=theirs https://HOST.example:443/=mine", "mine"),
+        ("https://other.example=theirs", ""),
+        ("http://host.example=mine https://host.example:8443=mine https://host.example:no=mine", ""),
+        ("https://host.example=mine alone", "mine"),
+    ],
+)
+def test_a_secret_with_an_address_goes_there_alone(
+    written: str, secret: str, monkeypatch: pytest.MonkeyPatch, nothing_sent_yet: None
+) -> None:
+    monkeypatch.setenv("AUDITOR_ENDPOINT_KEY", written)
+    spec = EndpointSpec(protocol="openai_chat", url="https://host.example/v1", model="m")
+    assert direct.credential_for(spec) == secret
+
+
+def test_a_bare_secret_goes_to_one_service_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, nothing_sent_yet: None
+) -> None:
+    """Such as the audited model's, where another provider's model judges."""
+    monkeypatch.setenv("AUDITOR_ENDPOINT_KEY", "sk-hunter2-hunter2")
+    monkeypatch.delenv(BROKER_FD, raising=False)
+
+    def loaded(url: str) -> None:
+        spec = EndpointSpec(protocol="openai_chat", url=url, model="m")
+        (tmp_path / "endpoint.json").write_text(spec.model_dump_json(by_alias=True))
+        ref = ModelRef(
+            path=str(tmp_path), digest="d", modality=Modality.CAUSAL_LM, format=ModelFormat.ENDPOINT
+        )
+        endpoint.load(tmp_path, ref)
+
+    for same in ("https://a.example/v1", "https://a.example/v2"):
+        loaded(same)
+    with pytest.raises(EvaluationError) as refused:
+        loaded("https://b.example/v1")
+    assert refused.value.code == "credential_origin"
+    assert "hunter2" not in refused.value.message
+    monkeypatch.setenv("AUDITOR_ENDPOINT_KEY", "sk-another")
+    loaded("https://b.example/v1")
 
 
 QUESTION = {"messages": [{"role": "user", "content": "hello"}]}
