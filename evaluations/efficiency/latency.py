@@ -92,7 +92,7 @@ class Latency:
             title="Throughput",
             unit="per_second",
             direction=Direction.HIGHER,
-            formula="requests / time, one after the other without a pause; t interval over blocks of requests",
+            formula="answers / time of requests, one after the other without a pause; t interval over blocks",
             reference=SCHROEDER,
             plain="Back to back the model answers this many requests a second: {value}.",
         ),
@@ -101,7 +101,8 @@ class Latency:
             title="Time to the first token",
             unit="seconds",
             direction=Direction.LOWER,
-            formula="median time of a request for one token alone; order-statistic interval",
+            formula="median time of a request for one token alone, no answer being later than any; order-statistic "
+            "interval",
             reference=DAVID,
             plain="Half of the texts begin within {value}.",
         ),

@@ -115,27 +115,33 @@ def _quantile(arriving: Timed, share: int, ctx: Context) -> Metric:
     ends = [stats.quantile_interval(seconds, q)]
     blocks: NDArray[np.int64] = np.arange(arriving.n) // BLOCK
     ends.append(stats.block_quantile_interval(seconds, blocks, q, ctx.rng(f"blocks:{name}")))
-    if None in ends or not all(np.isfinite(e.high) for e in ends if e):
+    if None in ends:
         needed = {50: 200, 90: 200, 99: 368}[share]
-        return not_estimable(
-            name, arriving.n, f"{arriving.n} requests are too few for this quantile: time at least {needed}."
-        )
+        reason = f"{arriving.n} requests are too few for this quantile: time at least {needed}."
+        if arriving.n >= needed:
+            reason = "Too many requests got no answer for an interval of this quantile."
+        return not_estimable(name, arriving.n, reason)
     low, high = min(e.low for e in ends if e), max(e.high for e in ends if e)
     interval = Interval(low=low, high=high, method="block_bootstrap_or_order_statistics")
     return Metric(name=name, value=value, interval=interval, n=arriving.n)
 
 
 def _throughput(asked: Timed) -> Metric:
-    """Requests per second from the mean time per request, blocks of six: neighbours are alike."""
+    """Answers per second from the mean time per answer, blocks of six requests: neighbours are alike."""
     if asked.n < 12:
         return not_estimable("throughput", asked.n, "Fewer than 12 requests were asked back to back.")
-    blocks = np.array([b.mean() for b in np.array_split(asked.seconds, asked.n // 6)])
-    per_request = stats.mean_interval(blocks)
-    value = 1 / float(asked.seconds.mean())
+    seconds, answers = (
+        np.array([part.sum() for part in np.array_split(of, asked.n // 6)])
+        for of in (asked.seconds, asked.ok)
+    )
+    if not answers.all():
+        return not_estimable("throughput", asked.n, "Six requests in a row got no answer.")
+    per_answer = stats.mean_interval(seconds / answers)
+    value = float(answers.sum() / seconds.sum())
     interval = None
-    if per_request is not None and per_request.low > 0:
+    if per_answer is not None and per_answer.low > 0:
         interval = Interval(
-            low=min(value, 1 / per_request.high), high=max(value, 1 / per_request.low), method="t_over_blocks"
+            low=min(value, 1 / per_answer.high), high=max(value, 1 / per_answer.low), method="t_over_blocks"
         )
     return Metric(name="throughput", value=value, interval=interval, n=asked.n)
 
@@ -149,7 +155,7 @@ def _tokens(timed: Timed, modality: Modality) -> list[Metric]:
     pairs = (first.ok[:k] & whole.ok[:k]) & (whole.tokens[:k] > 1)
     each = (whole.seconds[:k] - first.seconds[:k])[pairs] / (whole.tokens[:k][pairs] - 1)
     return [
-        _median(names[0], first.seconds[first.ok], "No text was begun."),
+        _median(names[0], np.where(first.ok, first.seconds, np.inf), "No text was begun."),
         _median(names[1], each, "No text had more than one token."),
     ]
 
@@ -157,7 +163,8 @@ def _tokens(timed: Timed, modality: Modality) -> list[Metric]:
 def _median(name: str, values: NDArray[np.float64], reason: str) -> Metric:
     interval = stats.quantile_interval(values, 0.5)
     if interval is None:
-        return not_estimable(name, len(values), reason if not len(values) else "Fewer than 6 requests.")
+        few = reason if not len(values) else "Fewer than 6 requests, or too many without an answer."
+        return not_estimable(name, len(values), few)
     return Metric(name=name, value=stats.sample_quantile(values, 0.5), interval=interval, n=len(values))
 
 

@@ -81,12 +81,7 @@ def rows_to_ask(
     `outcomes_of` asks the model about rows through `ctx`, which asks nothing twice, and gives their outcomes
     as for `stop_of`.
     """
-    if data.clusters is not None:
-        raise EvaluationError(
-            "clusters_not_independent",
-            "Stopping early needs examples that are independent of each other, and this data set has a column with "
-            "the role 'cluster'. Take stop_early out of the parameters.",
-        )
+    _refuse_clusters(data)
     order, stop = seeded_order(data, ctx), shard.stop
     for size in looks(data.rows):
         if size > shard.stop:
@@ -99,8 +94,18 @@ def rows_to_ask(
     return order[shard.start : max(shard.start, stop)]
 
 
+def _refuse_clusters(data: Dataset) -> None:
+    if data.clusters is not None:
+        raise EvaluationError(
+            "clusters_not_independent",
+            "Stopping early needs examples that are independent of each other, and this data set has a column with "
+            "the role 'cluster'. Take stop_early out of the parameters.",
+        )
+
+
 def asked_rows(states: Sequence[ShardState], data: Dataset, ctx: Context) -> NDArray[np.int64]:
     """The rows that the records must cover, in the order asked: as many as there are records, from the first on."""
+    _refuse_clusters(data)
     return seeded_order(data, ctx)[: sum(state.records.num_rows for state in states)]
 
 

@@ -145,6 +145,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: RankingParams) 
     table = records.join(states, TOP, data, every)
     known = wanted(data)
     order = records.rows_by_id(data, every)
+    listed = _listed(known) if params.candidates == "listed" else None
     found: dict[str, tuple[str, ...] | None] = {}
     for row, top in zip(order.tolist(), table.column("top").to_pylist(), strict=True):
         if known.first[row]:
@@ -152,7 +153,13 @@ def collect(states: Sequence[ShardState], data: Dataset, params: RankingParams) 
                 raise EvaluationError(
                     "bad_records", "A list names an item twice, or is too long. Run it again."
                 )
-            found[str(known.users[row])] = None if top is None else tuple(top)
+            user = str(known.users[row])
+            shown = set(top or ())
+            if shown & known.seen.get(user, set()) or (listed is not None and shown - listed[user]):
+                raise EvaluationError(
+                    "bad_records", "A list names an item that was not to be ranked. Run it again."
+                )
+            found[user] = None if top is None else tuple(top)
         elif top != []:
             raise EvaluationError(
                 "bad_records", "A record holds a list that was not asked for. Run it again."

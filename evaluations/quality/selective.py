@@ -149,7 +149,7 @@ def area_interval(
     if 0 < wrong < n and 0 < value < 1 and count > 1:
         variance = float(by_row.var(ddof=1)) / n
         if clusters is not None:
-            variance = max(variance, stats.clustered_se(by_row, clusters) ** 2)
+            variance = max(variance, float(by_row.var(ddof=1)) / stats.interval_n(by_row, clusters))
         if variance > 0:
             worth = min(float(n), value * (1 - value) / variance)
     found = stats.wilson(value * worth, worth)

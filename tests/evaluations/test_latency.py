@@ -153,3 +153,35 @@ def test_hostile_records_are_refused(clock: Clock, tmp_path: Path) -> None:
             latency_scores.collect([ShardState(bad)])
     with pytest.raises(EvaluationError, match="wrong columns"):
         latency_scores.collect([ShardState(table.drop_columns(["ok"]))])
+
+
+def test_requests_without_an_answer_are_no_throughput_and_no_early_first_token() -> None:
+    n, start = 60, np.arange(60.0)
+
+    def asked(ok: np.ndarray) -> latency_scores.Timed:
+        phase = np.full(n, "back_to_back")
+        return latency_scores.Timed(phase, start, start + 0.5, ok, np.ones(n, np.int64))
+
+    whole = latency_scores._throughput(asked(np.ones(n, bool)))
+    half = latency_scores._throughput(asked(np.arange(n) % 2 == 0))
+    assert whole.value == pytest.approx(2)
+    assert half.value == pytest.approx(1)
+    assert latency_scores._throughput(asked(np.arange(n) > 10)).value is None
+    first = np.where(np.arange(n) < 20, 0.1, np.inf)  # 40 of 60 never came
+    assert latency_scores._median("time_to_first_token", first, "").value is None
+
+
+@pytest.mark.parametrize(("unanswered", "known"), [(0, (50, 90, 99)), (2, (50, 90)), (150, (50,)), (390, ())])
+def test_requests_without_an_answer_are_later_than_any(
+    unanswered: int, known: tuple[int, ...], tmp_path: Path
+) -> None:
+    n = 400
+    spread = np.random.default_rng(0).permutation(n) >= unanswered
+    arrived = np.arange(n) * 1.0
+    took = np.random.default_rng(1).exponential(size=n)
+    phase = np.full(n, "arriving")
+    arriving = latency_scores.Timed(phase, arrived, arrived + took, spread, np.ones(n, np.int64))
+    ctx = Context(make.request(LATENCY.name, make.data_ref(make.frame(10), tmp_path)), tmp_path)
+    found = {share: latency_scores._quantile(arriving, share, ctx) for share in (50, 90, 99)}
+    assert tuple(share for share, m in found.items() if m.value is not None) == known
+    assert all("no answer" in m.reason for m in found.values() if m.value is None)

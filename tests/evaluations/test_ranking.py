@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sklearn.metrics import ndcg_score
 
 from evaluations import catalogue
+from evaluations.context import Context
+from evaluations.data import dataset
 from evaluations.quality.ranking_lists import Lists
 from evaluations.quality.ranking_scores import per_user
 from evaluations.spec import (
@@ -184,11 +187,6 @@ def test_nobody_wanting_anything_is_not_estimable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("top", [["i01", "i01"], [None], [f"i{i}" for i in range(11)]])
 def test_lists_that_no_honest_run_writes_are_refused(top: list[str | None], tmp_path: Path) -> None:
-    import pyarrow as pa
-
-    from evaluations.context import Context
-    from evaluations.data import dataset
-
     data = make.data_ref(kinds.wishes(6), tmp_path, kinds.RANKING_ROLES)
     asked = make.request(EVALUATION.name, data, REF)
     read = dataset.read(data, Modality.RECOMMENDER)
@@ -197,3 +195,24 @@ def test_lists_that_no_honest_run_writes_are_refused(top: list[str | None], tmp_
     with pytest.raises(EvaluationError) as error:
         EVALUATION.merge([state], read, EVALUATION.Params(), Context(asked, tmp_path))
     assert error.value.code == "bad_records"
+
+
+def test_lists_of_items_that_were_not_to_be_ranked_are_refused(tmp_path: Path) -> None:
+    rows = [("u1", "i00", 3, "train"), ("u1", "i01", 2, "test"), ("u2", "i02", 1, "test")]
+    table = pd.DataFrame(rows, columns=["user", "item", "relevance", "split"]).assign(
+        id=["a", "b", "c"], sex="x"
+    )
+    data = make.data_ref(table, tmp_path, {**kinds.RANKING_ROLES, "split": Role.SPLIT})
+    read = dataset.read(data, Modality.RECOMMENDER)
+    asked = make.request(EVALUATION.name, data, REF)
+
+    def merged(top: list[str], candidates: str) -> EvaluationResult:
+        lists = pa.array([[], top, ["i02"]], pa.list_(pa.string()))
+        state = ShardState(pa.table({"example_id": pa.array(["a", "b", "c"]), "top": lists}))
+        params = EVALUATION.Params.model_validate({"candidates": candidates})
+        return EVALUATION.merge([state], read, params, Context(asked, tmp_path))
+
+    assert metric(merged(["i01", "i02"], "all"), "recall").value == 1
+    for top, candidates in ((["i00", "i01"], "all"), (["i01", "i02"], "listed")):
+        with pytest.raises(EvaluationError, match="not to be ranked"):
+            merged(top, candidates)

@@ -124,6 +124,10 @@ def test_rows_in_clusters_are_refused(tmp_path: Path) -> None:
     asked = make.request("quality.classification", data, stop_early={"limit": 0.8})
     with pytest.raises(EvaluationError, match="independent"):
         make.evaluate(CLASSIFICATION, make.Answering(make.logistic), asked, tmp_path)
+    params = CLASSIFICATION.Params.model_validate(asked.params)
+    read, ctx = dataset.read(data, Modality.TABULAR), Context(asked, tmp_path)
+    with pytest.raises(EvaluationError, match="independent"):  # whatever the records say
+        CLASSIFICATION.merge([], read, params, ctx)
 
 
 def test_unanswered_rows_keep_a_run_from_settling(tmp_path: Path) -> None:
