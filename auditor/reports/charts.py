@@ -6,6 +6,7 @@ One SVG serves light and dark pages: ink is `currentColor`, and outcome colours 
 from __future__ import annotations
 
 import copy
+import math
 import re
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -17,6 +18,7 @@ _ELEMENTS = {
     "svg", "g", "path", "rect", "line", "circle", "text", "tspan", "title", "defs", "clipPath",
     "linearGradient", "stop",
 }  # fmt: skip
+ROOM_PER_LETTER, MOST_ROOM = 1.3, 90  # pixels: a fifth of a letter's width
 PRINT_COLOURS = {
     "pass": "#0b6b3a",
     "fail": "#a8071a",
@@ -79,7 +81,19 @@ def render_svg(spec: dict[str, Any], font: str | None = None) -> str:
         drawn = vl_convert.vegalite_to_svg(spec, vl_version=VL_VERSION, allowed_base_urls=[])
     except Exception as error:  # vl-convert raises what its JavaScript engine gives it
         raise ValueError(f"the chart cannot be drawn: {error}") from error
-    return _only_drawing(drawn)
+    tree = _only_drawing(drawn)
+    if font is None:
+        _leave_room(tree)
+    return ET.tostring(tree, encoding="unicode")
+
+
+def _leave_room(tree: ET.Element) -> None:
+    """Widen the drawing to the left where names end at an axis: a page's font may be wider than the one measured."""
+    names = [len(text.text or "") for text in tree.iter(f"{SVG}text") if text.get("text-anchor") == "end"]
+    room = min(MOST_ROOM, math.ceil(ROOM_PER_LETTER * max(names, default=0)))
+    width, height = float(tree.get("width", 0)), float(tree.get("height", 0))
+    tree.set("width", f"{width + room:g}")
+    tree.set("viewBox", f"{-room} 0 {width + room:g} {height:g}")
 
 
 def _loads_nothing(part: Any) -> None:
@@ -97,7 +111,7 @@ def _loads_nothing(part: Any) -> None:
             _loads_nothing(value)
 
 
-def _only_drawing(svg: str) -> str:
+def _only_drawing(svg: str) -> ET.Element:
     if "<!DOCTYPE" in svg or "<!ENTITY" in svg:
         raise ValueError("the chart holds a document type, which no chart needs")
     ET.register_namespace("", SVG.strip("{}"))
@@ -116,7 +130,7 @@ def _only_drawing(svg: str) -> str:
                 "class",
             ):  # the page's style policy would refuse the one and could match the other
                 del element.attrib[attribute]
-    return ET.tostring(tree, encoding="unicode")
+    return tree
 
 
 def interval_svg(

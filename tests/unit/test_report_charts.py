@@ -36,6 +36,17 @@ def places(svg: ET.Element) -> dict[str, float]:
     return found
 
 
+def test_a_wider_font_than_the_one_measured_finds_room_at_the_left() -> None:
+    page, printed = (ET.fromstring(charts.render_svg(SPEC, font)) for font in (None, "DejaVu Sans"))
+    left = float(page.get("viewBox", "").split()[0])
+    longest = max(len(t.text or "") for t in page.iter(f"{charts.SVG}text") if t.get("text-anchor") == "end")
+    assert left <= -longest  # a fifth of a letter's width for each
+    assert (
+        float(printed.get("viewBox", "").split()[0]) == 0
+    )  # the report prints with the font that was measured
+    assert float(page.get("width", 0)) == float(page.get("viewBox", "").split()[2])
+
+
 def test_the_limit_is_drawn_once_with_its_label_on_the_value_axis() -> None:
     plain, limited = charts.render_svg(SPEC), charts.render_svg(charts.with_limits(SPEC, "groups", CONTROLS))
     assert "limit ≥ 0.2" not in plain
