@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ SCHEMA = pa.schema({"logprob": pa.list_(pa.float64()), "greedy": pa.list_(pa.boo
 COLUMNS = {"logprob": SCHEMA.field("logprob").type}
 WITH_GREEDY = {name: SCHEMA.field(name).type for name in SCHEMA.names}
 MOST = 1e-3  # of a log-likelihood: a little above 0 by rounding
+LEAST = -1e15  # what is below comes of weights that overflow, and sums of it are no finite numbers
 
 
 def of_pairs(
@@ -69,7 +69,7 @@ def _asked(
     def ask(positions: NDArray[np.int64]) -> pa.Table:
         found = iter(question([request for i in positions for request in asked[i]]))
         by_row = [[next(found) for _ in asked[i]] for i in positions]
-        whole = [None if None in held else [one for one in held if one is not None] for held in by_row]
+        whole = [None if any(map(_is_none, held)) else [one for one in held if one] for held in by_row]
         logprobs = [None if held is None else [one.logprob for one in held] for held in whole]
         firsts = [None if held is None else [one.greedy for one in held] for held in whole]
         given = zip((logprobs, firsts), SCHEMA, strict=True)
@@ -86,8 +86,12 @@ def _digest(requests: Sequence[Any]) -> str:
     return hashlib.sha256(json.dumps(requests).encode()).hexdigest()[:32]
 
 
+def _is_none(one: Likelihood | None) -> bool:
+    return one is None or one.logprob < LEAST
+
+
 def _is_logprob(value: float | None) -> bool:
-    return value is not None and math.isfinite(value) and value <= MOST
+    return value is not None and LEAST <= value <= MOST
 
 
 def collect_with_greedy(

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from evaluations import records
+from evaluations.data.columns import LARGEST
 from evaluations.spec import Coverage, EvaluationError, ShardState
 
 if TYPE_CHECKING:
@@ -75,16 +76,21 @@ def predict_shard(model: Regressor, data: Dataset, ctx: Context, rows: NDArray[n
 def numbers(
     model: Regressor, data: Dataset, ctx: Context, rows: NDArray[np.int64], sample: int = 0
 ) -> pa.Table:
-    """Values and bounds of `rows`, nulls where there is no answer. `sample` numbers repeated questions."""
+    """Values and bounds of `rows`, nulls where there is no answer, or one beyond LARGEST, which is none.
+
+    `sample` numbers repeated questions.
+    """
 
     def ask(positions: NDArray[np.int64]) -> pa.Table:
         found = model.predict(data.inputs(rows[positions], model.columns))
         bare = np.full(len(positions), np.nan)
         columns = {"value": found.values, "low": found.low, "high": found.high}
+        given = {name: bare if values is None else values for name, values in columns.items()}
+        beyond = np.any([np.abs(values) > LARGEST for values in given.values()], axis=0)
         return pa.table(
             {
-                name: pa.array(bare if values is None else values, pa.float64(), from_pandas=True)
-                for name, values in columns.items()
+                name: pa.array(np.where(beyond, np.nan, values), pa.float64(), from_pandas=True)
+                for name, values in given.items()
             }
         )
 
@@ -102,7 +108,7 @@ def collect(states: Sequence[ShardState], data: Dataset) -> Predicted:
     errors = np.isnan(values)
     bounded = ~np.isnan(low)
     kept = np.concatenate([values[~errors], low[bounded], high[bounded]])
-    if not np.isfinite(kept).all() or not np.array_equal(bounded, ~np.isnan(high)):
+    if not (np.abs(kept) <= LARGEST).all() or not np.array_equal(bounded, ~np.isnan(high)):
         raise EvaluationError("bad_records", "A record holds values that are no numbers. Run it again.")
     if bounded.any() and not np.array_equal(bounded, ~errors):
         raise EvaluationError("bad_records", "Some records have bounds and others none. Run it again.")

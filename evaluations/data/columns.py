@@ -122,6 +122,9 @@ def labels(table: pa.Table, ref: DataRef, ids: NDArray[np.str_]) -> NDArray[np.s
     return np.array(names, dtype=np.str_)[index]
 
 
+LARGEST = 1e40  # the squares and cubes of what is larger are no finite numbers
+
+
 def numbers(table: pa.Table, ref: DataRef, ids: NDArray[np.str_]) -> NDArray[np.float64]:
     """The target as numbers. Raises EvaluationError where one is missing or not finite."""
     column = ref.columns(Role.TARGET)[0]
@@ -132,12 +135,12 @@ def numbers(table: pa.Table, ref: DataRef, ids: NDArray[np.str_]) -> NDArray[np.
             "target_not_number",
             f"Column {column!r} has the role 'target' and must hold numbers: {str(error)[:200]}.",
         ) from error
-    bad = np.flatnonzero(~np.isfinite(found))
+    bad = np.flatnonzero(~(np.abs(found) <= LARGEST))
     if len(bad):
         raise EvaluationError(
             "target_not_number",
-            f"{len(bad)} of {len(found)} rows have no finite number in column {column!r} (first: row {bad[0] + 1}, id "
-            f"{str(ids[bad[0]])[:60]!r}). Fill them or leave them out.",
+            f"{len(bad)} of {len(found)} rows have no number up to {LARGEST:g} in column {column!r} (first: row "
+            f"{bad[0] + 1}, id {str(ids[bad[0]])[:60]!r}). Fill them or leave them out.",
         )
     return found
 

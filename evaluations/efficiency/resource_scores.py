@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evaluations.efficiency.resources import ResourcesParams
 
 JOULES_PER_KWH = 3.6e6
+MOST = 1e15  # seconds, or joules, of a block
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ def collect(states: Sequence[ShardState], blocks: int) -> Used:
         or (requests < 1).any()
         or (answered < 0).any()
         or (answered > requests).any()
-        or not (np.isfinite(cpu).all() and (cpu >= 0).all())
-        or (counted is not None and not (np.isfinite(counted).all() and (counted >= 0).all()))
-        or any(value < 0 for value in states[0].counters.values())
+        or not ((cpu >= 0) & (cpu <= MOST)).all()
+        or (counted is not None and not ((counted >= 0) & (counted <= MOST)).all())
+        or any(not 0 <= value <= 2**63 for value in states[0].counters.values())
     ):
         raise EvaluationError("bad_records", "The records hold impossible amounts. Run it again.")
     return Used(requests, answered, cpu, counted, states[0].counters)

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from evaluations import generating, predicting, records, stats
+from evaluations.data.columns import LARGEST
 from evaluations.quality import halves
 from evaluations.quality.classification_scores import UNGRADED
 from evaluations.records import not_estimable, too_many_errors
@@ -163,7 +164,7 @@ def _probabilities(columns: Sequence[pa.ChunkedArray]) -> Read:
 def _numbers(columns: Sequence[pa.ChunkedArray]) -> Read:
     values = np.stack([np.asarray(column.to_numpy(), dtype=np.float64) for column in columns], axis=1)
     answered = ~np.isnan(values)
-    if np.isinf(values).any():
+    if (np.abs(values) > LARGEST).any():
         raise EvaluationError("bad_records", "A record holds a value that is no number. Run it again.")
     change = np.abs(values - values[:, :1])
     return answered, change > SAME_NUMBER * np.abs(values[:, :1]), change

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluations import catalogue
+from evaluations import catalogue, likelihoods
 from evaluations.models.loader import load
 from evaluations.quality import perplexity_scores
-from evaluations.spec import EvaluationResult, MetricStatus, Role
+from evaluations.spec import EvaluationError, EvaluationResult, MetricStatus, Role
 from evaluations.stats.sums import intervals_of_sums
 from tests.evaluations import lm, make, tasks
 
@@ -119,3 +119,11 @@ def test_an_endlessly_unlikely_text_is_a_finite_number(tmp_path: Path) -> None:
     table = pd.DataFrame({"id": ["a", "b"], "text": ["x", "y"]})
     result = run(table, tmp_path, tasks.Speaking(lambda context, text: -1e6))
     assert all(m.value is not None and math.isfinite(m.value) for m in result.metrics)
+
+
+def test_a_likelihood_that_overflows_is_no_answer_and_no_record(tmp_path: Path) -> None:
+    table = make.sentences(10)
+    result = run(table, tmp_path, tasks.Speaking(lambda context, text: -1e300))
+    assert result.coverage.failed == 10
+    with pytest.raises(EvaluationError, match="no log-likelihoods"):
+        likelihoods.checked([[-1e300]], [1])

@@ -205,3 +205,13 @@ def test_shares_of_sums_are_wilson_where_units_are_rows_and_cover_where_they_are
     assert 0.92 <= held / 400 <= 0.98
     perfect = share_of_sums(np.full(20, 5.0), np.full(20, 5.0))
     assert perfect.low == pytest.approx(wilson(20, 20).low)
+
+
+@pytest.mark.parametrize("huge", [1e41, 1e155, 1e308])
+def test_numbers_whose_squares_are_no_numbers_are_no_answers(huge: float, tmp_path: Path) -> None:
+    def answer(rows: pd.DataFrame) -> np.ndarray:
+        return np.where(np.arange(len(rows)) % 2 == 0, huge, 0.0)
+
+    result = run(tmp_path, kinds.quantities(40), answer)
+    assert result.coverage.failed == 20
+    assert {m.status for m in result.metrics} == {MetricStatus.NOT_ESTIMABLE}

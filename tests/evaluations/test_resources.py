@@ -45,7 +45,7 @@ def used(joules: list[float] | None, **counts: int) -> resource_scores.Used:
         ],
         schema=SCHEMA,
     )
-    return resource_scores.collect([ShardState(table, {"cores": 4, "peak_memory": 1000, **counts})], BLOCKS)
+    return resource_scores.collect([ShardState(table, {"cores": 4, "peak_memory": 1000} | counts)], BLOCKS)
 
 
 def measured(amounts: resource_scores.Used, **params: Any) -> dict[str, Metric]:
@@ -126,3 +126,14 @@ def test_what_unanswered_requests_took_is_borne_by_the_answers() -> None:
     silent = replace(whole, answered=np.append(whole.requests[1:], 0))
     assert measured(silent)["energy"].status is MetricStatus.NOT_ESTIMABLE
     assert measured(silent)["cpu_seconds"].status is MetricStatus.NOT_ESTIMABLE
+
+
+@pytest.mark.parametrize("counts", [{"peak_memory": 10**400}, {"cores": 2**64}])
+def test_amounts_beyond_all_measure_are_refused(counts: dict[str, int]) -> None:
+    with pytest.raises(EvaluationError, match="impossible amounts"):
+        used(None, **counts)
+
+
+def test_joules_beyond_all_measure_are_refused() -> None:
+    with pytest.raises(EvaluationError, match="impossible amounts"):
+        used([1e300] * BLOCKS)
