@@ -200,6 +200,21 @@ def interval_method(name: str) -> str:
         "simultaneous_wilson": _("Wilson, all groups at once"),
         "ece_inversion": _("inversion of the law of the ECE"),
         "t": _("Student's t"),
+        "paired_t": _("Student's t of the differences"),
+        "t_clustered": _("Student's t over clusters"),
+        "wilson_clustered": _("Wilson at the effective number of rows"),
+        "newcombe_paired_clustered": _("Newcombe for pairs, at the effective number of rows"),
+        "t_over_blocks": _("Student's t over blocks"),
+        "newcombe_paired": _("Newcombe for pairs"),
+        "rogan_gladen": _("Rogan–Gladen, all three rates resampled"),
+        "worse_of_raw_and_corrected": _("worse of raw and corrected"),
+        "percentile_bootstrap_cells": _("percentile bootstrap over cells"),
+        "mean_wilson_clustered": _("Wilson over clusters"),
+        "order_statistics": _("order statistics"),
+        "block_bootstrap": _("bootstrap over blocks"),
+        "block_bootstrap_or_order_statistics": _("wider of order statistics and bootstrap over blocks"),
+        "bernoulli_mixture_sequence": _("confidence sequence, valid at any stop"),
+        "betting_sequence": _("betting confidence sequence, valid at any stop"),
     }
     return known.get(name, name.replace("_", " "))
 
@@ -219,9 +234,6 @@ def fact_name(name: str) -> str:
 
 def chart_title(title: str) -> str:
     """The title of a chart; one over the groups of a column names its metric and the column."""
-    metric, by, column = title.rpartition(" by ")
-    if by and translated(metric) != metric:
-        return _("%(metric)s by %(column)s") % {"metric": translated(metric), "column": column}
     known = {
         "Answers by true class": _("Answers by true class"),
         "Stated confidence and share of right answers": _("Stated confidence and share of right answers"),
@@ -229,7 +241,25 @@ def chart_title(title: str) -> str:
         "F1 by type of entity": _("F1 by type of entity"),
         "Signed error by size of the answer": _("Signed error by size of the answer"),
         "Relevance by place in the list": _("Relevance by place in the list"),
+        "Bits per byte of single documents": _("Bits per byte of single documents"),
+        "Confidence of own and foreign examples": _("Confidence of own and foreign examples"),
+        "Coverage by true class": _("Coverage by true class"),
+        "Likelihood gained by the published order, by block": _(
+            "Likelihood gained by the published order, by block"
+        ),
+        "Processor seconds per answer, by block": _("Processor seconds per answer, by block"),
+        "Requests answered within a time": _("Requests answered within a time"),
+        "Share of right choices": _("Share of right choices"),
+        "Share of the rows": _("Share of the rows"),
+        "Share of the inputs": _("Share of the inputs"),
+        "Share or overlap": _("Share or overlap"),
+        "Share wrong": _("Share wrong"),
+        "Share wrong by share answered": _("Share wrong by share answered"),
+        "Change of accuracy": _("Change of accuracy"),
     }
+    metric, by, column = title.rpartition(" by ")
+    if title not in known and by and translated(metric) != metric:
+        return _("%(metric)s by %(column)s") % {"metric": translated(metric), "column": column}
     return known.get(title, title)
 
 
@@ -252,6 +282,18 @@ def chart_column(name: str) -> str:
         "Mean error": pgettext("chart", "Mean error"),
         "Place": pgettext("chart", "Place"),
         "Relevant": pgettext("chart", "Relevant"),
+        "Amount": pgettext("chart", "Amount"),
+        "Best possible": pgettext("chart", "Best possible"),
+        "Change": pgettext("chart", "Change"),
+        "Finding": pgettext("chart", "Finding"),
+        "Part": pgettext("chart", "Part"),
+        "Seconds": pgettext("chart", "Seconds"),
+        "Share": pgettext("chart", "Share"),
+        "Share answered": pgettext("chart", "Share answered"),
+        "Share of foreign": pgettext("chart", "Share of foreign"),
+        "Share of own": pgettext("chart", "Share of own"),
+        "Share wrong": pgettext("chart", "Share wrong"),
+        "What": pgettext("chart", "What"),
     }
     return known.get(name, name)
 
