@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -48,12 +49,15 @@ def folder(audit: Audit, version: ModelVersion) -> Path:
 
 def keep(out: Path, audit: Audit, version: ModelVersion) -> None:
     """Take over what a child that has ended left in `out`, however it ended. What is not acceptable is left."""
-    left, taken = out / FOLDER, out.with_name(f"{out.name}-{FOLDER}")
-    try:
-        os.rename(left, taken)  # a link would move as a link, and not be followed below
-    except FileNotFoundError:
-        return
-    copied = taken.with_name(f"{taken.name}-copied")
+    own = secrets.token_hex(4)
+    with suppress(FileNotFoundError):
+        # a link would move as a link, and not be followed below
+        os.rename(out / FOLDER, out.with_name(f"{out.name}-{FOLDER}-{own}"))
+    for taken in sorted(out.parent.glob(f"{out.name}-{FOLDER}-*")):  # also of a keeper that was killed here
+        _take_over(taken, out.with_name(f"{out.name}-kept-{own}"), audit, version)
+
+
+def _take_over(taken: Path, copied: Path, audit: Audit, version: ModelVersion) -> None:
     try:
         collect.copy_files(taken, copied, caps=_CAPS)
         place = folder(audit, version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from auditor.registry.models import DatasetVersion, ModelVersion
 from evaluations.endpoints import EndpointSpec, RestMapping
 from tests.endpoints import put_endpoint
 from workers import scores, supervise
+from workers.isolation import collect
 
 pytestmark = pytest.mark.django_db
 NAME = "a" * 64 + "-" + "0" * 12 + ".parquet"
@@ -183,6 +185,24 @@ def test_what_a_killed_worker_left_is_kept_when_its_folder_is_swept(
     supervise.sweep()
     assert names(scores.folder(audit, income)) == [NAME]
     assert not list(out.parent.parent.iterdir())
+
+
+def test_a_keeper_that_is_killed_loses_nothing(
+    audit: Audit, out: Path, income: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = os.fork()
+    if keeper == 0:
+        monkeypatch.setattr(
+            collect, "copy_files", lambda *ignored, **more: os.kill(os.getpid(), signal.SIGKILL)
+        )
+        scores.keep(out, audit, income)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(keeper, 0)[1]) == -signal.SIGKILL
+    (out / "scores").mkdir()
+    (out / "scores" / OTHER).write_bytes(b"more")  # a child that outlived it went on
+    scores.keep(out, audit, income)
+    assert names(scores.folder(audit, income)) == [NAME, OTHER]
+    assert names(out.parent) == ["out"]
 
 
 def test_old_answers_are_swept_and_the_oldest_when_there_are_too_many(
