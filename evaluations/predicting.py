@@ -38,12 +38,16 @@ class Predicted:
     def n(self) -> int:
         return len(self.rows)
 
+    @property
+    def seen(self) -> tuple[float, float]:
+        """The range of the truth and of the answers."""
+        held = np.concatenate([self.truth, self.values[~self.errors]])
+        return float(held.min()), float(held.max())
+
     def filled(self, how: Literal["worst", "best"]) -> NDArray[np.float64]:
         """(n,) predictions, the missing ones as far off as any truth or answer lies from theirs, or exactly right."""
-        seen = np.concatenate([self.truth, self.values[~self.errors]])
-        far = np.where(
-            self.truth - seen.min() > seen.max() - self.truth, seen.min(), seen.max()
-        )  # the farther end of the range
+        low, high = self.seen
+        far = np.where(self.truth - low > high - self.truth, low, high)  # the farther end of the range
         return np.where(self.errors, self.truth if how == "best" else far, self.values)
 
     def answered(self) -> Predicted:

@@ -115,7 +115,7 @@ class GroupCalibration:
             " beyond chance",
             "difference",
             f"gap − mean gap under {NULL}",
-            "Good 2005, Permutation, Parametric and Bootstrap Tests, ch. 3",
+            "Good 2005, Permutation, Parametric, and Bootstrap Tests of Hypotheses, 3rd ed.",
             "With groups of these sizes chance alone makes a gap; {value} is what exceeds it.",
         ),
         _gap(

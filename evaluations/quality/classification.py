@@ -79,7 +79,7 @@ class Classification:
             unit="score",
             direction=Direction.HIGHER,
             formula="mean over classes of 2·TP/(2·TP + FP + FN); bootstrap over confusion cells",
-            reference="Opitz & Burst 2019, arXiv 1911.03347, eq. 2",
+            reference="Opitz & Burst 2019, arXiv 1911.03347",
             plain="Finding each class without false alarms scored {value}, averaged over the classes.",
         ),
         MetricSpec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evaluations.quality.regression_task import RegressionParams
 
 AVERAGED = ("mae", "rmse", "r2", "pinball")
+ENDS: tuple[Literal["best", "worst"], ...] = ("best", "worst")
 ALONE = (*AVERAGED, "signed_error", "interval_coverage", "interval_width")
 
 
@@ -73,11 +74,11 @@ def _averaged(
     value = of_sums(sums_of(answered.truth, answered.values, quantile).sum(axis=0)[None])[0]
     ends = {
         how: intervals_of_sums(
-            _by_unit(sums_of(predicted.truth, predicted.filled(how), quantile), clusters),
+            _by_unit(_filled_sums(predicted, how, quantile), clusters),
             of_sums,
             ctx.rng("bootstrap:errors"),
         )
-        for how in (("worst", "best") if predicted.errors.any() else ("best",))
+        for how in ENDS[: 2 if predicted.errors.any() else 1]
     }
     best, worst = ends["best"], ends.get("worst", ends["best"])
     found = []
@@ -93,6 +94,15 @@ def _averaged(
             interval = interval.model_copy(update=bound)
         found.append(Metric(name=name, value=float(value[m]), interval=interval, n=predicted.n))
     return found
+
+
+def _filled_sums(predicted: Predicted, how: Literal["best", "worst"], quantile: float) -> NDArray[np.float64]:
+    """Sums with missing answers filled in. At worst the pinball loss is that of the dearer end, near or far."""
+    sums = sums_of(predicted.truth, predicted.filled(how), quantile)
+    for end in predicted.seen if how == "worst" else ():
+        at_end = np.where(predicted.errors, end, predicted.values)
+        sums[:, 3] = np.maximum(sums[:, 3], sums_of(predicted.truth, at_end, quantile)[:, 3])
+    return sums
 
 
 def _by_unit(sums: NDArray[np.float64], clusters: NDArray[np.str_] | None) -> NDArray[np.float64]:
@@ -112,10 +122,9 @@ def _signed(name: str, part: str, predicted: Predicted, clusters: NDArray[np.str
     """Mean of answer − truth; rows without an answer lie at either end of what was seen."""
     known = ~predicted.errors
     value = float((predicted.values - predicted.truth)[known].mean())
-    seen = np.concatenate([predicted.truth, predicted.values[known]])
     ends = [
         stats.mean_interval(np.where(known, predicted.values, end) - predicted.truth, clusters=clusters)
-        for end in (seen.min(), seen.max())
+        for end in predicted.seen
     ]
     low, high = ends
     interval = stats.spanning(low, high, value) if low and high and low.low < high.high else None

@@ -12,6 +12,8 @@ from scipy import stats as scipy_stats
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, r2_score, root_mean_squared_error
 
 from evaluations import catalogue
+from evaluations.predicting import Predicted
+from evaluations.quality import regression_errors
 from evaluations.quality.regression_errors import of_sums, sums_of
 from evaluations.spec import EvaluationError, EvaluationResult, Metric, MetricStatus, Modality, Role
 from evaluations.stats.sums import RESAMPLED_UP_TO, intervals_of_sums, share_of_sums
@@ -215,3 +217,14 @@ def test_numbers_whose_squares_are_no_numbers_are_no_answers(huge: float, tmp_pa
     result = run(tmp_path, kinds.quantities(40), answer)
     assert result.coverage.failed == 20
     assert {m.status for m in result.metrics} == {MetricStatus.NOT_ESTIMABLE}
+
+
+def test_a_missing_statement_of_a_quantile_costs_what_the_dearer_end_does() -> None:
+    truth, errors = np.array([6.0, 0.0, 10.0]), np.array([True, False, False])
+    predicted = Predicted(np.arange(3), truth, np.array([np.nan, 0.0, 10.0]), errors, None, None)
+    sums = regression_errors._filled_sums(predicted, "worst", 0.1)
+    assert sums[0, 1] == 6  # 0 is farther off than 10
+    assert sums[0, 3] == pytest.approx(
+        0.9 * 4
+    )  # but saying too much costs 9 times as much as saying too little
+    assert regression_errors._filled_sums(predicted, "best", 0.1)[0, 3] == 0
