@@ -6,6 +6,7 @@ names in EGRESS_ALLOW: the broker holds every address against it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 SAME_NETWORK, ANY = "same_network", "any"
 Origin = tuple[str, str, int]  # scheme, host, port
 _PORTS = {"https": 443, "http": 80}
+_VISIBLE = re.compile(r"[!-~]+")
 
 
 class Reach(StrEnum):
@@ -36,6 +38,8 @@ def destination(text: str) -> str:
         return text
     try:
         parts = urlsplit(text)
+        if not _VISIBLE.fullmatch(text):
+            raise ValueError("no text that a service's address has")
         if parts.scheme not in _PORTS or not parts.hostname or parts.username or parts.password:
             raise ValueError("no origin")
         if parts.path not in ("", "/") or parts.query or parts.fragment:

@@ -63,6 +63,13 @@ def test_a_body_of_another_shape_is_refused_without_its_secret(api: Any, income:
         assert b"hunter2" not in answer.content
 
 
+@pytest.mark.parametrize("origin", ["https://a\0b", "https://a\ud800", "https://hést.example", "https://a b"])
+def test_an_address_that_no_service_has_is_refused(origin: str, api: Any, income: ModelVersion) -> None:
+    answer = put(api, {"secret": "sk-hunter2", "origin": origin})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/origin"
+
+
 def test_others_can_neither_store_nor_see_nor_forget_it(
     api: Any, token: Callable[..., Any], stranger: User, regulator: User, income: ModelVersion
 ) -> None:
