@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
+from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -41,6 +42,7 @@ def install(api: NinjaAPI) -> None:
         Http404: _no_such_address,
         RequestDataTooBig: _too_big,
         UnreadablePostError: _cut_off,
+        DataError: _not_storable,
         Exception: _unexpected,
     }
     for kind, handler in handlers.items():
@@ -84,6 +86,13 @@ def _too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
 def _cut_off(request: HttpRequest, error: UnreadablePostError) -> HttpResponse:
     message = "The connection broke while the body was sent. Ask for the offsets of the upload and go on from there."
     return respond(request, DomainError("body_cut_off", message, status=400))
+
+
+def _not_storable(request: HttpRequest, error: DataError) -> HttpResponse:
+    """PostgreSQL takes no NUL in a text, not even to look for it."""
+    log.warning("request %s: %s", request.META.get("REQUEST_ID", ""), error)
+    message = "The request holds a text with a NUL character, or a number that is too large. Leave it out."
+    return respond(request, DomainError("invalid_input", message))
 
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:

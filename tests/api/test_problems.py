@@ -10,7 +10,8 @@ from django.test import Client
 
 from auditor.accounts.models import User
 from auditor.api.v1 import me
-from auditor.registry.models import Model
+from auditor.policies.models import PolicyVersion
+from auditor.registry.models import DatasetVersion, Model, ModelVersion
 
 PROBLEM = "application/problem+json"
 
@@ -112,3 +113,15 @@ def test_the_callers_request_id_is_kept_unless_it_is_strange(api: Any) -> None:
     assert (
         api.get("me", X_Request_ID="<script>alert(1)</script>")["X-Request-ID"] != "<script>alert(1)</script>"
     )
+
+
+def test_a_text_that_cannot_be_stored_is_refused_wherever_it_is(
+    api: Any, income: ModelVersion, adult: DatasetVersion, release_gate: PolicyVersion
+) -> None:
+    sound = {"model": "income@1.0", "dataset": "adult@1", "policies": ["release-gate"]}
+    for odd in ({"model": "a\0b"}, {"judge": "a\0b"}, {"supersedes": "a\0b"}, {"policies": ["a\0b"]}):
+        answer = api.post("audits", {**sound, **odd}, Idempotency_Key=f"odd-{sorted(odd)}")
+        assert answer.status_code == 422, odd
+        assert answer.json()["code"] == "invalid_input"
+    assert api.get("models/a%00b").status_code == 422
+    assert api.post("audits", sound).status_code == 202
