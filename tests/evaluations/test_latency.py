@@ -128,6 +128,14 @@ def test_the_time_limit_ends_the_timing_and_says_so(clock: Clock, tmp_path: Path
     assert any("of 4000 requests" in warning for warning in result.warnings)
 
 
+def test_requests_that_still_wait_when_the_time_ends_are_not_left_out(clock: Clock, tmp_path: Path) -> None:
+    """Twice as many requests arrive as can be answered: half of them get no answer."""
+    _, result = timed(tmp_path, clock, lambda n: 0.05, requests=4000, most_seconds=60, requests_per_second=40)
+    found = {m.name: m for m in result.metrics}
+    assert found["unanswered_rate"].value == pytest.approx(0.5, abs=0.05)
+    assert found["latency_p90"].status is MetricStatus.NOT_ESTIMABLE
+
+
 def test_no_answer_is_later_than_any(clock: Clock, tmp_path: Path) -> None:
     state, _ = timed(tmp_path, clock, lambda n: 0.01, requests=400)
     table = state.records
