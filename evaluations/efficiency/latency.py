@@ -121,8 +121,8 @@ class Latency:
             title="Requests without an answer",
             unit="proportion",
             direction=Direction.LOWER,
-            formula="timed requests without an answer, those still waiting when the time ended among them / timed requests; "
-            "Clopper–Pearson interval",
+            formula="timed requests without an answer, those still waiting when the time ended among them / timed "
+            "requests; Clopper–Pearson interval",
             reference="Clopper & Pearson 1934, Biometrika 26:404",
             plain="{value} of the requests got no answer under this load.",
         ),
