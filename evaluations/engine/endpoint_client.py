@@ -170,7 +170,7 @@ class EndpointClient:
             since = time.monotonic() if since is None else since
             if found.kind == "error" or failures >= TRIES or time.monotonic() - since > PATIENCE:
                 return self._give_up(found)
-            if pause is None:
+            if pause is None or pause < BACKOFF:  # to ask for no wait is no leave to ask without end
                 wait = min(LONGEST_BACKOFF, BACKOFF * 2 ** min(again, 10))
                 await asyncio.sleep(self._jitter.uniform(0, wait))
 

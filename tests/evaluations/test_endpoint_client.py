@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from evaluations.endpoints import EndpointSpec
+from evaluations.engine import endpoint_client
 from evaluations.engine.direct import DirectTransport
 from evaluations.engine.endpoint_client import EndpointClient, Request
 from evaluations.engine.transport import Ask, Reply
@@ -113,6 +114,18 @@ def test_nothing_is_sent_while_the_service_asks_to_wait() -> None:
         outcomes = client.ask([Request(PATH, body(f"{i}")) for i in range(3)])
     assert [o.kind for o in outcomes] == ["ok"] * 3
     assert times[1] - times[0] >= 1.0
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.001])
+def test_a_service_that_refuses_and_asks_for_no_wait_is_not_asked_without_end(
+    wait: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request that it refuses is taken off the budget."""
+    monkeypatch.setattr(endpoint_client, "PATIENCE", 1.0)
+    with scripted(lambda n, ask: Reply(id=0, status=429, retry_after=wait)) as (client, transport):
+        (outcome,) = client.ask([Request(PATH, body("a"))])
+        assert outcome.code == "endpoint_rate_limited"
+        assert 2 <= transport.asked <= 20
 
 
 def test_a_wait_longer_than_patience_ends_the_asking_with_its_reason() -> None:
