@@ -55,7 +55,9 @@ class RegressionParams(ScoredParams):
 _INTERVAL = (
     "wider of BCa bootstrap and jackknife t over rows or clusters, beyond 1,000 of them the latter alone"
 )
-_MISSING = "; no answer: exactly right in the favourable end, at the end of all values seen that costs most in the other"
+_MISSING = (
+    "; no answer: right in the favourable end, at the end of all values seen that costs most in the other"
+)
 
 
 class RegressionTask:
