@@ -154,3 +154,14 @@ def test_numbers_that_never_moved_have_no_interval_of_no_width(tmp_path: Path) -
     result = make.evaluate(REPEAT, still(), make.request(REPEAT.name, ref, model_ref), tmp_path)
     assert at(result, "mean_change").value == 0
     assert at(result, "mean_change").interval is None
+
+
+def test_rounded_probabilities_that_move_by_more_than_all_there_is_are_measured(tmp_path: Path) -> None:
+    seen: dict[float, int] = {}
+
+    def turning(rows: pd.DataFrame) -> np.ndarray:
+        time = [seen.update({x: seen.get(x, -1) + 1}) or seen[x] for x in rows.x]
+        p = np.where(np.array(time) % 2 == 0, 1.005, 0.0)
+        return np.column_stack([p, 1.005 - p])
+
+    assert at(measured(make.Answering(turning), tmp_path), "mean_change").value == pytest.approx(1.005)
