@@ -255,11 +255,12 @@ class Coverage(Frozen):
 class Cost(Frozen):
     """What a run used. Seconds, model queries, tokens (0 where there are none), peak memory in bytes."""
 
-    wall_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    queries: int = 0
-    tokens: int = 0
-    peak_rss_bytes: int = 0
+    # bounded: a hostile child states it, and forecasts of later audits are reckoned from it
+    wall_seconds: float = Field(default=0.0, ge=0, le=1e9)
+    cpu_seconds: float = Field(default=0.0, ge=0, le=1e9)
+    queries: int = Field(default=0, ge=0, le=10**15)
+    tokens: int = Field(default=0, ge=0, le=10**15)
+    peak_rss_bytes: int = Field(default=0, ge=0, le=10**15)
 
 
 class EvaluationResult(Frozen):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.utils import timezone
+from pydantic import ValidationError
 
 from auditor.accounts.models import Membership, Role, Team, User
 from auditor.accounts.services import principal_of
@@ -20,7 +22,7 @@ from auditor.policies.services import publish
 from auditor.registry.models import DatasetVersion, EndpointCredential, Model, ModelVersion
 from evaluations.endpoints import EndpointSpec, Price, RestMapping
 from evaluations.forecasting import Known, forecast, total
-from evaluations.spec import Plan
+from evaluations.spec import Cost, Plan
 from tests.endpoints import put_endpoint
 
 pytestmark = pytest.mark.django_db
@@ -131,6 +133,28 @@ def test_earlier_runs_tell_how_fast_the_model_is(
     )
     for item in plan_of(income, adult, release_gate).items:
         assert item.takes.seconds == pytest.approx(20)
+
+
+@pytest.mark.parametrize(
+    "stated", [{"queries": 10**400}, {"tokens": 10**16}, {"wall_seconds": 1e300}, {"queries": -1}]
+)
+def test_no_child_can_state_a_cost_that_later_plans_stumble_over(
+    stated: dict[str, Any],
+    as_engineer: Principal,
+    income: ModelVersion,
+    adult: DatasetVersion,
+    release_gate: PolicyVersion,
+) -> None:
+    with pytest.raises(ValidationError):
+        Cost.model_validate_json(json.dumps(stated))
+    most = {"queries": 10**15, "tokens": 10**15, "wall_seconds": 1e-9}
+    services.submit(
+        principal=as_engineer, model_version=income, dataset_version=adult, policy_versions=[release_gate]
+    )
+    EvaluationRun.objects.update(
+        status="succeeded", finished_at=timezone.now(), cost=Cost.model_validate(most).model_dump()
+    )
+    assert plan_of(income, adult, release_gate).takes.seconds is not None
 
 
 def test_tokens_are_told_from_earlier_runs_on_the_same_data_or_from_the_size_of_the_text() -> None:
