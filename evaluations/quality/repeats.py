@@ -199,13 +199,13 @@ def measure(found: Repeats, params: RepeatParams) -> list[Metric]:
 def _mean(found: Repeats, change: NDArray[np.float64]) -> Interval | None:
     """Of the mean change. An input that was not answered each time may have moved by nothing, or by all there is."""
     if found.bounded:
-        interval = stats.unit_mean(np.clip(change, 0, 1), found.clusters).interval
+        ends = stats.unit_mean(np.clip(change, 0, 1), found.clusters).interval
         value = float(change[found.always].mean())  # rounded probabilities may differ by a little more than 1
-        return stats.spanning(interval, interval, value)
+        return stats.spanning(ends, ends, value)
     if not found.always.all():  # how far a number may have moved has no bound
         return None
     interval = stats.mean_interval(change, clusters=found.clusters)
-    return interval and interval.model_copy(update={"low": max(0.0, interval.low)})
+    return None if interval is None else interval.model_copy(update={"low": max(0.0, interval.low)})
 
 
 def examples(found: Repeats, data: Dataset) -> list[Example]:

@@ -11,6 +11,7 @@ import pytest
 
 from evaluations import catalogue, stats
 from evaluations.models.protocol import Predictions, Usage
+from evaluations.quality import repeats
 from evaluations.spec import Access, EvaluationResult, Metric, Modality, Role
 from tests.evaluations import make, seq
 
@@ -156,12 +157,10 @@ def test_numbers_that_never_moved_have_no_interval_of_no_width(tmp_path: Path) -
     assert at(result, "mean_change").interval is None
 
 
-def test_rounded_probabilities_that_move_by_more_than_all_there_is_are_measured(tmp_path: Path) -> None:
-    seen: dict[float, int] = {}
-
-    def turning(rows: pd.DataFrame) -> np.ndarray:
-        time = [seen.update({x: seen.get(x, -1) + 1}) or seen[x] for x in rows.x]
-        p = np.where(np.array(time) % 2 == 0, 1.005, 0.0)
-        return np.column_stack([p, 1.005 - p])
-
-    assert at(measured(make.Answering(turning), tmp_path), "mean_change").value == pytest.approx(1.005)
+def test_records_whose_probabilities_move_by_a_little_more_than_all_there_is_are_measured() -> None:
+    answered, change = np.ones((20, 2), bool), np.tile([0.0, 1.01], (20, 1))
+    found = repeats.Repeats(np.arange(20), answered, change > 0, change, None, None, bounded=True)
+    (metric,) = (m for m in repeats.measure(found, REPEAT.Params()) if m.name == "mean_change")  # type: ignore[arg-type]
+    assert metric.value == pytest.approx(1.01)
+    assert metric.interval is not None
+    assert metric.interval.high == metric.value
