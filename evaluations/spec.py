@@ -323,8 +323,8 @@ class RunRequest(Frozen):
 class Progress(Frozen):
     """One line of OUT/progress.jsonl."""
 
-    done: int
-    total: int
+    done: int = Field(ge=0, le=2**62)
+    total: int = Field(ge=0, le=2**62)
     message: str = ""
 
 

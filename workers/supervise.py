@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import DataError, IntegrityError, OperationalError, connection
 from pydantic import ValidationError
 
 from auditor.audits import leases
@@ -99,6 +99,9 @@ def supervise(run: EvaluationRun, owner: str) -> None:
         fail(RunStatus.ERRORED, code="disk_full", reason=str(error))
     except (collect.CollectError, sandbox.SandboxError) as error:
         fail(RunStatus.ERRORED, code="sandbox", reason=str(error))
+    except (DataError, IntegrityError) as error:
+        said = _printable(str(error)).strip().partition("\n")[0][:300]
+        fail(RunStatus.ERRORED, code="invalid_result", reason=f"What the run found cannot be stored: {said}.")
     finally:
         shutil.rmtree(life.folder, ignore_errors=True)
 
@@ -260,7 +263,7 @@ def _beat(child: sandbox.Child, life: Life, out: Path) -> None:
             life.owner,
             done=progress.done,
             total=progress.total,
-            message=progress.message,
+            message=_printable(progress.message),
             log_tail=_printable(logs.tail(child.stderr))[-LOG_TAIL:],
             isolation=life.isolation,
         )

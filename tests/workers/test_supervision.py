@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -110,6 +111,44 @@ def test_a_child_that_crashes_ends_its_run_with_the_signal_named(
     run = carried_out(small_audit)
     assert (run.status, run.reason_code) == (RunStatus.ERRORED, "crashed")
     assert "SIGSEGV" in run.reason
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"done": 1, "total": 2, "message": "a\\u0000b"}',
+        f'{{"done": {10**30}, "total": -1}}',
+        '{"done": -1, "total": 2}',
+    ],
+)
+def test_no_progress_that_a_child_writes_ends_more_than_its_display(
+    small_audit: Audit, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    read = supervise.collect.read_file
+
+    def odd(out: Path, name: str, **caps: int) -> bytes:
+        return f"{line}\n".encode() if name == "progress.jsonl" else read(out, name, **caps)
+
+    monkeypatch.setattr(supervise.collect, "read_file", odd)
+    run = carried_out(small_audit)
+    assert run.status == RunStatus.SUCCEEDED
+    assert "\0" not in run.progress_message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_result_that_cannot_be_stored_ends_its_run_with_a_reason(
+    small_audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = supervise._judge
+
+    def with_a_nul(*args: Any) -> Any:
+        result, device = judge(*args)
+        return result.model_copy(update={"warnings": ("a\0b",)}), device
+
+    monkeypatch.setattr(supervise, "_judge", with_a_nul)
+    run = carried_out(small_audit)
+    assert (run.status, run.reason_code) == (RunStatus.ERRORED, "invalid_result")
+    assert not Metric.objects.exists()
 
 
 def test_a_model_that_never_answers_is_ended_at_the_time_limit(
