@@ -138,17 +138,27 @@ def most_likely(chosen: Chosen, by_length: bool = False) -> NDArray[np.int64]:
 def _brier(chosen: Chosen) -> Metric:
     errors = np.array(
         [
-            np.nan if held is None else float(((softmax(held) - (np.arange(len(held)) == right)) ** 2).sum())
+            np.nan if held is None else squared_distance(held, int(right))
             for held, right in zip(chosen.logprobs, chosen.right, strict=True)
         ]
     )
-    half = stats.unit_mean(errors / 2, chosen.clusters)  # between 0 and 1
+    return brier_metric("brier", errors, chosen.clusters)
+
+
+def squared_distance(logprobs: NDArray[np.float64], right: int) -> float:
+    """Σ_k (p_k − [k is right])², p the softmax of the log-likelihoods of the choices."""
+    return float(((softmax(logprobs) - (np.arange(len(logprobs)) == right)) ** 2).sum())
+
+
+def brier_metric(name: str, errors: NDArray[np.float64], clusters: NDArray[np.str_] | None) -> Metric:
+    """Mean of squared distances between 0 and 2, NaN where not known, of which at least one is known."""
+    half = stats.unit_mean(errors / 2, clusters)  # between 0 and 1
     ends = half.interval
     return Metric(
-        name="brier",
+        name=name,
         value=2 * half.value,
         interval=ends.model_copy(update={"low": 2 * ends.low, "high": 2 * ends.high}),
-        n=chosen.n,
+        n=half.n,
         n_effective=half.n_effective,
     )
 

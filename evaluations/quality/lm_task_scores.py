@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import string
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluations import stats
-from evaluations.quality import corpus_overlap
+from evaluations.quality import choice_scores, corpus_overlap, perplexity_scores
 from evaluations.quality.classification_scores import mcc, softened
 from evaluations.quality.lm_task_answers import Answers
 from evaluations.records import not_estimable, too_many_errors
@@ -173,28 +172,14 @@ def _mcc(answers: Answers, ctx: Context) -> Metric:
 
 
 def _brier(answers: Answers) -> Metric:
-    errors = []
+    errors = np.full(answers.n, np.nan)
     for i, truth in enumerate(answers.truths):
-        if answers.missing[i] or not truth.right:
-            errors.append(np.nan)
-            continue
-        logprobs = np.array(answers.logprobs[i], dtype=np.float64)[: len(truth.choices)]
-        p = np.exp(logprobs - logprobs.max())
-        wanted = np.arange(len(p)) == truth.right[0]
-        errors.append(float(((p / p.sum() - wanted) ** 2).sum()))
-    values = np.array(errors)
-    if np.isnan(values).all():
+        if not answers.missing[i] and truth.right:
+            logprobs = np.array(answers.logprobs[i], dtype=np.float64)[: len(truth.choices)]
+            errors[i] = choice_scores.squared_distance(logprobs, truth.right[0])
+    if np.isnan(errors).all():
         return not_estimable("brier_score", answers.n, "No row has an answer and a choice that is right.")
-    found = stats.unit_mean(values / 2, answers.clusters)
-    ends = found.interval
-    interval = Interval(low=2 * ends.low, high=2 * ends.high, method=ends.method)
-    return Metric(
-        name="brier_score",
-        value=2 * found.value,
-        interval=interval,
-        n=answers.n,
-        n_effective=found.n_effective,
-    )
+    return choice_scores.brier_metric("brier_score", errors, answers.clusters)
 
 
 # --- likelihoods of texts -------------------------------------------------------------------------------------
@@ -229,11 +214,9 @@ def _of_text(name: str, answers: Answers) -> Metric:
 def _units(name: str, text: str) -> int:
     if name == "perplexity":
         return 1
-    return (
-        len(re.split(r"\s+", text))
-        if name == "word_perplexity"
-        else len(text.encode("utf-8", "surrogatepass"))
-    )
+    if name == "word_perplexity":
+        return perplexity_scores.words_of(text)
+    return len(text.encode("utf-8", "surrogatepass"))
 
 
 # --- overlap of texts -----------------------------------------------------------------------------------------
