@@ -582,6 +582,32 @@ def test_tokens_drawn_ahead_draw_no_requests_that_are_not_short() -> None:
         broker.stop()
 
 
+@pytest.mark.parametrize("limit", [{"max_tokens": 40}, {"max_completion_tokens": 10, "n": 4}, {}])
+def test_a_child_that_expects_no_tokens_cannot_overspend_by_asking_all_at_once(limit: dict[str, int]) -> None:
+    """What a request states itself is set aside; one that states no limit may cost whatever the service likes."""
+    wallet, lock, sent = Wallet(tokens=160), threading.Lock(), 0
+
+    def slow(path: str, body: Any) -> tuple[int, dict[str, str], bytes]:
+        nonlocal sent
+        with lock:
+            sent += 1
+        time.sleep(0.2)
+        return 200, {}, json.dumps({"usage": {"prompt_tokens": 0, "completion_tokens": 40}}).encode()
+
+    with serving(slow) as server:
+        spec = EndpointSpec(protocol="openai_chat", url=server.url, model="m", concurrency=32)
+        broker = Broker(spec, allowed=LOOPBACK, account=wallet)
+        broker.start()
+        child = Child(broker.child_end)
+        for number in range(32):
+            child.send(Ask(id=number, path="/chat", body=limit, expected_tokens=0))
+        refusals = [child.reply().refusal for _ in range(32)]
+        broker.stop()
+    assert refusals.count(None) == sent <= 4
+    assert set(refusals) == ({None, "budget_reached"} if limit else {"budget_reached"})
+    assert wallet.left[1] == 160 - 40 * sent >= 0
+
+
 @pytest.mark.parametrize("said", [-(10**6), -1, 10**30])
 def test_a_child_cannot_enlarge_its_budget_by_what_it_says(said: int) -> None:
     wallet = Wallet(requests=2, tokens=1000)
@@ -633,7 +659,7 @@ def test_a_language_model_that_counts_nothing_is_counted_by_the_length_of_its_an
     with serving(lambda path, body: (200, {}, json.dumps(answer).encode())) as server:
         broker = Broker(EndpointSpec(url=server.url, **spec), allowed=LOOPBACK, account=Wallet())
         broker.start()
-        Child(broker.child_end).ask(expected_tokens=0)
+        Child(broker.child_end).ask(body={"max_tokens": 1}, expected_tokens=0)
         assert 1000 <= broker.stop().tokens <= 1005
 
 

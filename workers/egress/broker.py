@@ -39,6 +39,8 @@ CONNECT_SECONDS = 15.0
 KEEP_ALIVE_SECONDS = 30.0
 STOP_SECONDS = 10.0  # well within a lease: nobody renews it meanwhile
 BYTES_PER_TOKEN = 8  # of JSON, at most
+BYTES_PER_TOKEN_READ = 16  # likewise of a request, whose letters may be written as escapes
+UNLIMITED = 4096  # tokens that a service may generate where a request states no limit
 ROOM = 256 * 2**20  # bytes of requests under way: what a child may fill of this process
 ROOM_OF_REPLIES = 256 * 2**20  # likewise what a service may
 
@@ -69,6 +71,7 @@ class _Asked:
 
     ask: Ask  # without its body
     content: bytes
+    least_tokens: int  # that a language model may count for it, whatever the child expects
 
 
 class Broker:
@@ -192,7 +195,8 @@ class Broker:
         except EgressRefused as refused:
             raise _NoReply("egress_refused", str(refused)) from refused
         try:
-            aside = await self._purse.set_aside(ask.expected_tokens)
+            least = 0 if self._spec.protocol == "rest" else asked.least_tokens
+            aside = await self._purse.set_aside(max(ask.expected_tokens, least))
         except BudgetReached as reached:
             raise _NoReply(
                 "budget_reached", "The audit's budget of requests, tokens or cost is used up."
@@ -342,7 +346,7 @@ async def _next(reader: asyncio.StreamReader, room: _Room) -> _Asked | Reply | N
         try:
             ask = decode_ask(content)
             body = json.dumps(ask.body).encode() if ask.method == "POST" else b""
-            return _Asked(ask.model_copy(update={"body": None}), body)
+            return _Asked(ask.model_copy(update={"body": None}), body, _least_tokens(ask, len(body)))
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             where = ".".join(map(str, fault["loc"]))
@@ -356,6 +360,16 @@ async def _next(reader: asyncio.StreamReader, room: _Room) -> _Asked | Reply | N
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         log.warning("a child sent what is no request: %s", type(error).__name__)
         return None
+
+
+def _least_tokens(ask: Ask, size: int) -> int:
+    if ask.method != "POST":
+        return 0
+    stated = ask.body if isinstance(ask.body, dict) else {}
+    limits = [stated.get(name) for name in ("max_tokens", "max_completion_tokens")]
+    known = [limit for limit in limits if isinstance(limit, int) and limit >= 0]
+    draws = [n for n in (stated.get("n"), stated.get("best_of")) if isinstance(n, int)]
+    return max(known, default=UNLIMITED) * max([1, *draws]) + size // BYTES_PER_TOKEN_READ
 
 
 def _frame(reply: Reply) -> bytes:
