@@ -170,7 +170,7 @@ def show_plan(plan: dict[str, Any]) -> None:
     for item in plan["items"]:
         click.echo(f"{item['item']:<28} {item['evaluation']} {item['version']}")
         if item.get("refusal"):
-            click.echo(f"{'':<28} cannot run: {item['refusal']}")
+            click.echo(render.printable(f"{'':<28} cannot run: {item['refusal']}"))
             continue
         click.echo(f"{'':<28} {_takes(item['takes'], plan['currency'])}")
         if item["smallest_detectable_effect"] is not None:
@@ -178,7 +178,7 @@ def show_plan(plan: dict[str, Any]) -> None:
             click.echo(f"{'':<28} can tell a difference of {100 * effect:.1f} points of a rate")
     click.echo(f"in all: {_takes(plan['takes'], plan['currency'])}")
     for warning in plan["warnings"]:
-        click.echo(f"note: {warning}")
+        click.echo(render.printable(f"note: {warning}"))
     click.echo(", ".join(str(part) for part in (f"seed {plan['seed']}", plan.get("digest")) if part))
 
 

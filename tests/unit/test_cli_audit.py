@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from auditor.client.audit_commands import show_plan
 from auditor.reports.build import build
 from tests.card_examples import HOSTILE, facts, hostile_facts
 from tests.unit.cli import CommandLine
@@ -114,6 +115,24 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(auditor: CommandLine, serv
     assert "note: No credential is stored" in done.out
     assert "seed 1, sha256:5eed" in done.out
     assert service.bodies[0]["dry_run"] is True
+
+
+def test_reasons_and_notes_of_a_plan_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """They quote what stands in models and data of others."""
+    odd = "\x1b[2Jgone"
+    takes = {
+        "queries": 1,
+        "requests": 0,
+        "input_tokens": None,
+        "output_tokens": 0,
+        "cost": None,
+        "seconds": None,
+    }
+    item = {"item": "x", "evaluation": "quality.data", "version": "1", "refusal": odd}
+    show_plan({"items": [item], "takes": takes, "currency": "", "warnings": [odd], "seed": 1})
+    shown = capsys.readouterr().out
+    assert shown.count("gone") == 2
+    assert "\x1b" not in shown
 
 
 def test_an_audit_that_takes_too_long_goes_on_and_says_so(auditor: CommandLine, service: Service) -> None:
