@@ -196,6 +196,12 @@ def interval_method(name: str) -> str:
         "pairwise_mover_wilson": _("MOVER over Wilson, pairwise with Bonferroni"),
         "newcombe_auc": _("Newcombe for AUC"),
         "bca_or_jackknife_t": _("wider of BCa bootstrap and jackknife"),
+        "percentile_or_jackknife_t": _("wider of percentile bootstrap and jackknife"),
+        "percentile_or_jackknife_t_clustered": _(
+            "wider of percentile bootstrap and jackknife, over clusters"
+        ),
+        "wilson_mean": _("Wilson at as many rows as have the variance"),
+        "wilson_mean_clustered": _("Wilson at as many rows as have the variance, over clusters"),
         "jackknife_t": _("jackknife, Student's t"),
         "simultaneous_wilson": _("Wilson, all groups at once"),
         "ece_inversion": _("inversion of the law of the ECE"),
