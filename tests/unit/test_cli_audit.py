@@ -119,7 +119,7 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(auditor: CommandLine, serv
 
 def test_reasons_and_notes_of_a_plan_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """They quote what stands in models and data of others."""
-    odd = "\x1b[2Jgone"
+    odd = "\u202egone"
     takes = {
         "queries": 1,
         "requests": 0,
@@ -132,7 +132,7 @@ def test_reasons_and_notes_of_a_plan_cannot_steer_the_terminal(capsys: pytest.Ca
     show_plan({"items": [item], "takes": takes, "currency": "", "warnings": [odd], "seed": 1})
     shown = capsys.readouterr().out
     assert shown.count("gone") == 2
-    assert "\x1b" not in shown
+    assert "\u202e" not in shown
 
 
 def test_an_audit_that_takes_too_long_goes_on_and_says_so(auditor: CommandLine, service: Service) -> None:
