@@ -38,12 +38,19 @@ def folder(audit: Audit, version: ModelVersion) -> Path:
     """Where the answers of this model for this audit lie; made where it is not there."""
     place = _of(audit, version)
     if not place.is_dir():
-        place.mkdir(mode=0o755, parents=True, exist_ok=True)
+        # whole or not at all: one that is there is not filled again
+        made = place.with_name(f".{place.name}-{secrets.token_hex(4)}")
+        made.mkdir(mode=0o755, parents=True)
         before = audit.supersedes
         if version.format == ModelFormat.ENDPOINT and before is not None and _unfinished(before):
             for file in _files(_of(before, version)):
                 with suppress(OSError):  # swept meanwhile: it is asked again
-                    os.link(file, place / file.name)
+                    os.link(file, made / file.name)
+        try:
+            made.rename(place)
+        except OSError:  # another worker was quicker
+            shutil.rmtree(made, ignore_errors=True)
+            place.mkdir(mode=0o755, exist_ok=True)
     return place
 
 

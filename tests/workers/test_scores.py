@@ -162,6 +162,29 @@ def test_an_audit_that_was_not_finished_is_gone_on_from_by_the_one_that_supersed
     assert names(scores.folder(second, served)) == taken_over
 
 
+def test_a_worker_that_is_killed_while_it_takes_answers_over_leaves_none_behind(
+    as_engineer: Principal,
+    served: ModelVersion,
+    shown: DatasetVersion,
+    release_gate: PolicyVersion,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = audit_of(as_engineer, served, shown, release_gate)
+    scores.keep(out, first, served)
+    second = audit_of(as_engineer, served, shown, release_gate, supersedes=first)
+    kept = os.link
+
+    def killed(*names: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "link", killed)  # ends as a kill does: nothing is cleared up here
+    with pytest.raises(KeyboardInterrupt):
+        scores.folder(second, served)
+    monkeypatch.setattr(os, "link", kept)
+    assert names(scores.folder(second, served)) == [NAME]
+
+
 def test_answers_of_an_endpoint_that_changed_are_forgotten(
     as_engineer: Principal,
     served: ModelVersion,
