@@ -41,8 +41,7 @@ check: setup  ## formatting, lint, types, import directions, templates, migratio
 e2e: setup  ## the whole flow with real processes and a browser
 	$(PY) -m pytest -q tests/e2e
 
-bench: setup  ## how long the parts take, paired with the ways they replace (installs those first)
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-bench.lock
+bench: setup  ## how long the parts take, paired with the ways they replace
 	$(PY) -m tests.benchmarks --all
 
 docs: setup  ## the documentation as a site, in site/

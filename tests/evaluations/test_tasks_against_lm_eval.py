@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lm_eval
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +22,6 @@ from evaluations.tasks.documents import Documents
 from evaluations.tasks.prompts import Prompter
 from tests.evaluations import lm, make
 
-lm_eval = pytest.importorskip("lm_eval", reason="`make bench` installs lm-evaluation-harness")
 pytestmark = pytest.mark.slow
 
 TRAIN, TEST = 12, 24
