@@ -219,6 +219,10 @@ def interval_method(name: str) -> str:
         "order_statistics": _("order statistics"),
         "block_bootstrap": _("bootstrap over blocks"),
         "block_bootstrap_or_order_statistics": _("wider of order statistics and bootstrap over blocks"),
+        "bootstrap_over_units": _("bootstrap over units"),
+        "kappa_delta": _("delta method"),
+        "kappa_wilson": _("Wilson, carried over to kappa"),
+        "ppi++": _("prediction-powered, normal"),
         "bernoulli_mixture_sequence": _("confidence sequence, valid at any stop"),
         "betting_sequence": _("betting confidence sequence, valid at any stop"),
     }
@@ -234,6 +238,14 @@ def fact_name(name: str) -> str:
         "answer_after": _("answer after"),
         "probability_after": _("probability after"),
         "queries": _("queries"),
+        "expected": _("expected"),
+        "judge": _("the judge said"),
+        "largest change": _("largest change"),
+        "log_odds": _("log-odds against the given label"),
+        "names": _("unsupported names"),
+        "numbers": _("unsupported numbers"),
+        "same as": _("same as"),
+        "split": _("split"),
     }
     return known.get(name, name.replace("_", " "))
 
