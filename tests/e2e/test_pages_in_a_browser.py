@@ -60,6 +60,23 @@ def test_no_page_has_a_known_barrier(
     assert {address: barriers for address, barriers in found.items() if barriers} == {}
 
 
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_what_an_audit_takes_is_told_without_a_barrier(
+    open_page: Open, engineer: User, card: ReportCard, theme: str, width: int
+) -> None:
+    page = open_page(engineer, theme=theme, width=width)
+    page.goto("/audits/new/")
+    page.check("input[name=policies]")
+    page.click("text=See what it takes")
+    assert page.locator("h2#plan").is_visible()
+    assert (
+        "48,843" in page.locator("section[aria-labelledby=plan] tfoot").inner_text()
+    )  # three passes of 16,281
+    assert violations(page) == []
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wider <= 0
+
+
 def test_a_reviewer_reads_a_card_and_rejects_it(open_page: Open, reviewer: User, card: ReportCard) -> None:
     page = open_page(reviewer)
     page.click("text=income@3.2.0")
