@@ -304,10 +304,14 @@ def _charts(card: dict[str, Any], run: dict[str, Any], drawn: Charts) -> list[di
 
 def _example(example: Mapping[str, Any]) -> dict[str, Any]:
     changed = example.get("changed", [])
+    before, after = sentences.EXAMPLE_SIDES.get(str(example.get("kind", "")), sentences.INPUT_ALONE)
+    sides = [
+        {"name": before, "words": _marked(example.get("before", ""), {pair[0] for pair in changed})},
+        {"name": after, "words": _marked(example.get("after", ""), {pair[1] for pair in changed})},
+    ]
     return {
         "id": f"Example {example['id']}",
-        "before": _marked(example.get("before", ""), {pair[0] for pair in changed}),
-        "after": _marked(example.get("after", ""), {pair[1] for pair in changed}),
+        "sides": [side for side in sides if side["words"]],
         "facts": pairs(example.get("facts", {})),
     }
 

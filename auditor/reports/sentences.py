@@ -18,6 +18,17 @@ OUTCOMES = {
     "not_assessed": "Not assessed",
     "not_applicable": "Does not apply",
 }
+# What the two texts of an example are, by its kind: as the page and the report head them.
+_WRITTEN = ("Asked", "Answered")
+EXAMPLE_SIDES = {
+    "attack_success": ("Before", "After"),
+    "judged_fail": _WRITTEN,
+    "leaked": ("In training", "In the test"),
+    "not_repeated": ("First answer", "Second answer"),
+    "unsupported_answer": _WRITTEN,
+    "worst_answer": _WRITTEN,
+}
+INPUT_ALONE = ("Input", "")
 _COUNTING = {"count"}
 _PHYSICAL = {"seconds": "s", "bytes": "B", "joules": "J", "grams": "g", "per_second": "/s"}
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")

@@ -250,6 +250,23 @@ def fact_name(name: str) -> str:
     return known.get(name, name.replace("_", " "))
 
 
+def example_side(kind: str, which: int) -> str:
+    """What the first (0) or second (1) text of an example is, by its kind."""
+    known = {
+        "Before": _("Before"),
+        "After": _("After"),
+        "Asked": _("Asked"),
+        "Answered": _("Answered"),
+        "In training": _("In training"),
+        "In the test": _("In the test"),
+        "First answer": _("First answer"),
+        "Second answer": _("Second answer"),
+        "Input": _("Input"),
+    }
+    named = sentences.EXAMPLE_SIDES.get(kind, sentences.INPUT_ALONE)[which]
+    return known.get(named, named)
+
+
 def chart_title(title: str) -> str:
     """The title of a chart; one over the groups of a column names its metric and the column."""
     known = {

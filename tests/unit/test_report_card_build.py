@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.policies.rules import WORST_FIRST, Outcome
-from auditor.reports import build, sentences
+from auditor.reports import build, printed, sentences
 from tests.card_examples import control, facts, measured
 
 OUTCOMES = [outcome.value for outcome in Outcome]
@@ -149,6 +149,19 @@ def test_a_value_next_to_its_limit_is_printed_with_enough_digits_to_see_the_side
     places = sentences.decimals_for(0.8, [0.79996, 0.7, 0.9])
     assert sentences.number(0.79996, "", places) == "0.79996"
     assert sentences.decimals_for(0.8, [0.8, None]) == 3
+
+
+@pytest.mark.parametrize(
+    ("example", "heads"),
+    [
+        ({"id": "1", "kind": "attack_success", "before": "good", "after": "g0od"}, ["Before", "After"]),
+        ({"id": "1", "kind": "worst_answer", "before": "2 + 2?", "after": "5"}, ["Asked", "Answered"]),
+        ({"id": "1", "kind": "wrong_in_slice", "before": "a text", "after": ""}, ["Input"]),
+        ({"id": "1", "kind": "newly_wrong", "before": "", "after": "", "facts": {"true_label": "yes"}}, []),
+    ],
+)
+def test_an_example_is_headed_by_what_its_texts_are(example: dict[str, Any], heads: list[str]) -> None:
+    assert [side["name"] for side in printed._example(example)["sides"]] == heads
 
 
 def test_every_reason_of_the_rules_has_its_sentence() -> None:
