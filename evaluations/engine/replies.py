@@ -87,8 +87,8 @@ def _refusal(reply: Reply) -> Meaning:
         return Meaning(
             "stop",
             "budget_reached",
-            f"{reply.message} What was answered is kept: raise the audit's budget and start it again, and it goes on "
-            "from there.".strip(),
+            f"{reply.message} What was answered is kept: an audit that supersedes this one with a larger budget "
+            "(--supersedes) goes on from there.".strip(),
         )
     if reply.refusal == "egress_refused":
         return Meaning("stop", "egress_refused", reply.message)

@@ -195,7 +195,7 @@ def test_a_budget_that_is_reached_keeps_what_was_answered_and_asks_nothing_more(
         assert transport.asked <= 10 + 3
         assert client.stopped is not None
         assert client.stopped.code == "budget_reached"
-        assert "raise the audit's budget" in client.stopped.message
+        assert "supersedes this one with a larger budget" in client.stopped.message
         with pytest.raises(EvaluationError, match="budget"):
             client.ask([Request(PATH, body("one more"))])
         assert transport.asked <= 10 + 3
