@@ -6,11 +6,13 @@ import difflib
 import functools
 import importlib
 import importlib.metadata
+import logging
 import re
 from collections.abc import Callable
 
 from evaluations.spec import Evaluation, EvaluationError, MetricSpec
 
+log = logging.getLogger(__name__)
 ENTRY_POINTS = "auditor.evaluations"
 
 # name -> module that defines EVALUATION. Sorted as the catalogue page shows them.
@@ -95,8 +97,14 @@ def names() -> tuple[str, ...]:
 
 
 def all() -> tuple[Evaluation, ...]:
-    """Every evaluation, in the order of the catalogue."""
-    return tuple(_loaded(name) for name in _sources())
+    """Every evaluation, in the order of the catalogue. One of another package that cannot be loaded is left out."""
+    found = []
+    for name in _sources():
+        try:
+            found.append(_loaded(name))
+        except EvaluationError as error:  # one broken package must not take the others down
+            log.warning("%s", error.message)
+    return tuple(found)
 
 
 def get(name: str) -> Evaluation:

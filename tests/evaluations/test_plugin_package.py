@@ -85,6 +85,9 @@ def test_a_broken_package_is_named_and_does_not_hide_the_others(tmp_path: Path) 
     (about / "entry_points.txt").write_text("[auditor.evaluations]\nbroken.one = no_such_module:EVALUATION\n")
     code = "from evaluations import catalogue; print(catalogue.get(NAME).name)"
     assert "quality.calibration" in python(tmp_path, "-c", code.replace("NAME", "'quality.calibration'"))
+    listed = python(tmp_path, "-m", "evaluations", "list")
+    assert "quality.calibration" in listed
+    assert "broken.one" not in listed
     said = python(tmp_path, "-c", code.replace("NAME", "'broken.one'"))
     assert "no_such_module" in said
     assert "Mend or remove the package" in said
