@@ -76,14 +76,14 @@ class Subject:
 
         if self.parent is None and self.ref.parent is not None:
             self.parent = load(self.ref.parent)
-        return self.parent  # type: ignore[no-any-return]
+        return self.parent  # type: ignore[no-any-return]  # likewise
 
     def loaded_judge(self) -> Model:
         from evaluations.models.loader import load
 
         if self.judge is None and self.judge_ref is not None:
             self.judge = load(self.judge_ref)
-        return self.judge  # type: ignore[no-any-return]
+        return self.judge  # type: ignore[no-any-return]  # likewise
 
 
 def run_items(

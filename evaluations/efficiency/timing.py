@@ -124,7 +124,7 @@ def _served_elsewhere(
         for number, due in enumerate(arrivals):
             wait = began + due - time.monotonic()
             if wait > 0:
-                time.sleep(wait)
+                time.sleep(wait)  # until the request arrives
             if time.monotonic() > ends:
                 break
             pending.append(workers.submit(answer, number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 PROBED = 4  # rows of the data set that are asked for before and after a run
 
 
-class RestModel(EndpointModel):
+class RestModel(EndpointModel, ABC):
     """What classifiers and regressors share: rows in batches, and the rows at fault found by halving."""
 
     adapter: ClassVar[str] = "endpoint_rest/1"
@@ -48,9 +49,9 @@ class RestModel(EndpointModel):
         }
         return {name: answer for name, answer in answers.items() if np.isfinite(answer).all()}
 
+    @abstractmethod
     def _vectors(self, found: Sequence[Any]) -> Any:
         """(n, …) numbers of the entries of n rows."""
-        raise NotImplementedError
 
     def _entries(self, inputs: Any) -> list[Any | None]:
         """What the reply holds for each row; None where the service gave no answer."""
