@@ -41,6 +41,8 @@ def submit(
         )
     if judge_version is not None and judge_version.model.team_id not in principal.roles:
         raise DomainError("not_found", f"There is no model “{judge_version}” that you can see.", status=404)
+    if supersedes is not None:
+        _check_superseded(supersedes, model_version)
     planned = plan(
         model_version=model_version,
         dataset_version=dataset_version,
@@ -86,6 +88,16 @@ def submit(
     )
     send_on_commit(WAKE)
     return audit
+
+
+def _check_superseded(earlier: Audit, model_version: ModelVersion) -> None:
+    """An audit takes the place of one of the same model. Raises `cannot_supersede`."""
+    if earlier.model_version.model_id != model_version.model_id:
+        raise DomainError(
+            "cannot_supersede",
+            f"{earlier.pk} is an audit of {earlier.model_version.model.name}, not of {model_version.model.name}. Name "
+            "an audit of the same model.",
+        )
 
 
 @transaction.atomic

@@ -10,6 +10,7 @@ from django.conf import LazySettings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
+from auditor.accounts.models import Team, User
 from auditor.audits import leases, services
 from auditor.audits.models import Audit, AuditStatus, ControlResult, EvaluationRun, Metric, RunStatus
 from auditor.core.access import Principal
@@ -19,6 +20,7 @@ from auditor.registry.models import DatasetVersion, ModelVersion
 from evaluations.endpoints import EndpointSpec, RestMapping
 from evaluations.spec import Coverage, EvaluationResult, Interval
 from evaluations.spec import Metric as Measured
+from tests import factories
 from tests.endpoints import put_endpoint
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +78,27 @@ def test_submitting_queues_what_the_policy_demands_of_such_a_model(audit: Audit)
     assert [r.item for r in audit.runs.all()] == ["classification", "calibration", "groups"]  # no text attack
     assert {r.status for r in audit.runs.all()} == {RunStatus.QUEUED}
     assert audit.ordinal == 1
+
+
+def test_an_audit_supersedes_one_of_the_same_model_alone(
+    audit: Audit,
+    as_engineer: Principal,
+    income: ModelVersion,
+    adult: DatasetVersion,
+    release_gate: PolicyVersion,
+    team: Team,
+    engineer: User,
+) -> None:
+    how = {
+        "principal": as_engineer,
+        "dataset_version": adult,
+        "policy_versions": [release_gate],
+        "supersedes": audit,
+    }
+    other = factories.a_version(factories.a_model(team, engineer, "credit"), digest="77aa")
+    with pytest.raises(DomainError, match="audit of income, not of credit"):
+        services.submit(model_version=other, **how)
+    assert services.submit(model_version=income, **how).supersedes == audit
 
 
 def test_the_seed_comes_from_the_digests_alone(
