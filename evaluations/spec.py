@@ -225,6 +225,30 @@ class Chart(Frozen):
     rows: tuple[tuple[str | float | int | None, ...], ...]
 
 
+class Heat(Frozen):
+    """An attribution to show: the features in order, and how much each speaks for the answer (or against it)."""
+
+    side: Literal["before", "after"] = "before"  # which of the example's texts it explains
+    answer: str = ""  # the class that is explained
+    features: tuple[str, ...] = Field(max_length=4096)
+    values: tuple[float, ...] = Field(max_length=4096)
+    text: bool = True  # the features, one after the other, are a text; else they are columns or regions
+
+    @model_validator(mode="after")
+    def paired(self) -> Self:
+        if len(self.features) != len(self.values):
+            raise ValueError("an attribution needs one value a feature")
+        return self
+
+
+class Picture(Frozen):
+    """A small PNG to show. `png` is its base64."""
+
+    title: str  # "Before", "After", "Difference, 10 times amplified"
+    alt: str
+    png: str = Field(max_length=350_000)
+
+
 class Example(Frozen):
     """One example worth showing a reviewer: redacted until asked for."""
 
@@ -233,6 +257,8 @@ class Example(Frozen):
     before: str = ""
     after: str = ""
     changed: tuple[tuple[int, int], ...] = ()  # word indices (before, after) that differ
+    heat: tuple[Heat, ...] = Field(default=(), max_length=4)
+    pictures: tuple[Picture, ...] = Field(default=(), max_length=6)
     facts: dict[str, str | float | int] = {}
 
 

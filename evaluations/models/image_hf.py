@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from evaluations.models.loader import agreed_labels
 from evaluations.models.protocol import Scores, Usage
 from evaluations.models.text_hf import refuse_other_heads
 from evaluations.spec import Access, Modality, ModelRef
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class HuggingFaceImageClassifier:
@@ -51,6 +54,12 @@ class HuggingFaceImageClassifier:
             probs = torch.softmax(self.logits(pixels).double(), dim=1)
             scores.put(np.asarray(held), Scores.checked(np.asarray(probs)))
         return scores
+
+    def probs_of_pixels(self, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+        import torch
+
+        self.usage.queries += len(pixels)
+        return Scores.checked(np.asarray(torch.softmax(self.logits(pixels).double(), dim=1))).probs
 
 
 def load(folder: Path, ref: ModelRef) -> HuggingFaceImageClassifier:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy import special
@@ -15,6 +15,9 @@ from evaluations.models.onnx_session import Logits, open_session
 from evaluations.models.protocol import Scores, Usage
 from evaluations.models.text_hf import refuse_other_heads
 from evaluations.spec import Access, Modality, ModelRef
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class OnnxImageClassifier:
@@ -40,6 +43,11 @@ class OnnxImageClassifier:
             logits = self.forward({self.pixels: pixels}).astype(np.float64)
             scores.put(np.asarray(held), Scores.checked(special.softmax(logits, axis=1)))
         return scores
+
+    def probs_of_pixels(self, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+        self.usage.queries += len(pixels)
+        logits = self.forward({self.pixels: np.asarray(pixels, dtype=np.float32)}).astype(np.float64)
+        return Scores.checked(special.softmax(logits, axis=1)).probs
 
 
 def load(folder: Path, ref: ModelRef) -> OnnxImageClassifier:

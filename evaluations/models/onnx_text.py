@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -15,6 +15,9 @@ from evaluations.models.onnx_session import Logits, open_session
 from evaluations.models.protocol import Scores, Usage
 from evaluations.models.text_hf import refuse_other_heads
 from evaluations.spec import Access, Modality, ModelRef
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ADAPTER = "onnx_text/1"
 
@@ -36,10 +39,22 @@ class OnnxTextClassifier:
         self.usage = Usage()
 
     def predict_proba(self, rows: Sequence[str]) -> Scores:
-        scores = Scores.blank(len(rows), len(self.labels))
         if not len(rows):
-            return scores
-        encoded = text_batches.encode(self.tokenizer, rows, self.longest, self.usage)
+            return Scores.blank(0, len(self.labels))
+        return self._forward(text_batches.encode(self.tokenizer, rows, self.longest, self.usage))
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.longest)
+        return [list(ids) for ids in encoded["input_ids"]]
+
+    def probs_of_ids(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        encoded = text_batches.encoded_ids(ids, self.usage)
+        if "token_type_ids" in self.forward.inputs:
+            encoded["token_type_ids"] = [[0] * len(one) for one in ids]
+        return self._forward(encoded).probs
+
+    def _forward(self, encoded: Any) -> Scores:
+        scores = Scores.blank(len(encoded["input_ids"]), len(self.labels))
         for held, batch in text_batches.batches(self.tokenizer, encoded, self.device, "np"):
             logits = self.forward(batch).astype(np.float64)
             scores.put(held, Scores.checked(special.softmax(logits, axis=1)))

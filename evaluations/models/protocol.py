@@ -148,11 +148,40 @@ class Classifier(Model, Protocol):
         ...
 
 
-class TextClassifier(Classifier, Protocol):
+@runtime_checkable
+class TokenReader(Protocol):
+    """A text classifier whose tokenizer is at hand, so that it can be asked about token ids."""
+
+    labels: tuple[str, ...]
+    tokenizer: Any
+    usage: Usage
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids with special tokens, cut at the longest text that the model reads."""
+        ...
+
+    def probs_of_ids(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """Class probabilities (n, K) of n sequences of ids as `token_ids` gives them; NaN where there are none."""
+        ...
+
+
+@runtime_checkable
+class ImageNetwork(Protocol):
+    """An image classifier that can be asked about prepared pixels."""
+
+    labels: tuple[str, ...]
+    prepare: Any  # bytes -> pixels (channels, height, width) float32, or None where they cannot be read
+    usage: Usage
+
+    def probs_of_pixels(self, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Class probabilities (n, K) of n prepared images (n, channels, height, width)."""
+        ...
+
+
+class TextClassifier(Classifier, TokenReader, Protocol):
     """A text classifier whose weights are at hand."""
 
     network: Any
-    tokenizer: Any
 
     def logits(self, texts: Sequence[str]) -> Any:
         """Raw outputs as a float32 CPU tensor of shape (len(texts), K)."""

@@ -30,6 +30,13 @@ def encode(tokenizer: Any, texts: Sequence[Any], longest: int, usage: Usage, **h
     return encoded
 
 
+def encoded_ids(ids: Sequence[Sequence[int]], usage: Usage) -> dict[str, list[list[int]]]:
+    """Sequences of ids, special tokens included, as `encode` would return them. Counts queries and tokens."""
+    usage.queries += len(ids)
+    usage.tokens += sum(map(len, ids))
+    return {"input_ids": [list(one) for one in ids], "attention_mask": [[1] * len(one) for one in ids]}
+
+
 def batches(
     tokenizer: Any, encoded: Any, device: str, tensors: str = "pt"
 ) -> Iterator[tuple[NDArray[np.int64], Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from evaluations.models import hf_folder, text_batches
 from evaluations.models.loader import agreed_labels
 from evaluations.models.protocol import Scores, Usage
 from evaluations.spec import Access, EvaluationError, Modality, ModelRef
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class HuggingFaceTextClassifier:
@@ -37,10 +40,12 @@ class HuggingFaceTextClassifier:
 
         Texts are sorted by length and padded only to the longest of their batch.
         """
+        return self._forward(text_batches.encode(self.tokenizer, texts, self.longest, self.usage))
+
+    def _forward(self, encoded: Any) -> Any:
         import torch
 
-        encoded = text_batches.encode(self.tokenizer, texts, self.longest, self.usage)
-        out = torch.empty((len(texts), len(self.labels)), dtype=torch.float32)
+        out = torch.empty((len(encoded["input_ids"]), len(self.labels)), dtype=torch.float32)
         for rows, batch in text_batches.batches(self.tokenizer, encoded, self.device):
             with torch.inference_mode():
                 logits = self.network(**batch.to(self.device)).logits
@@ -53,6 +58,18 @@ class HuggingFaceTextClassifier:
         if not len(rows):
             return Scores.blank(0, len(self.labels))
         return Scores.checked(np.asarray(torch.softmax(self.logits(rows).double(), dim=1)))
+
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.longest)
+        return [list(ids) for ids in encoded["input_ids"]]
+
+    def probs_of_ids(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        import torch
+
+        if not len(ids):
+            return np.empty((0, len(self.labels)))
+        logits = self._forward(text_batches.encoded_ids(ids, self.usage))
+        return Scores.checked(np.asarray(torch.softmax(logits.double(), dim=1))).probs
 
 
 def load(folder: Path, ref: ModelRef) -> HuggingFaceTextClassifier:

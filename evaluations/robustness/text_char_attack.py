@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from evaluations.models.protocol import Scores
-from evaluations.robustness.deepwordbug import DynamicPaddingWrapper, attack_one, recipe
+from evaluations.robustness.attacking import DynamicPaddingWrapper, attack_one
+from evaluations.robustness.recipes import deepwordbug
 from evaluations.robustness.text_char_scores import RECORDS, sample
 from evaluations.scoring import probs_column, with_labels
 from evaluations.spec import EvaluationError, Shard, ShardState
@@ -35,7 +36,7 @@ def attack_shard(
     after = Scores.blank(len(rows), len(model.labels))
     texts: list[str | None] = [None] * len(rows)
     queries: NDArray[np.int64] = np.zeros(len(rows), dtype=np.int64)
-    attack = recipe(DynamicPaddingWrapper(model))
+    attack = deepwordbug(DynamicPaddingWrapper(model))
     for i, row in enumerate(rows):
         ctx.stop_if_cancelled()
         if not before.errors[i]:

@@ -23,7 +23,8 @@ def measure() -> dict[str, Any]:
     from textattack.attack_recipes import DeepWordBugGao2018
     from textattack.models.wrappers import HuggingFaceModelWrapper
 
-    from evaluations.robustness.deepwordbug import DynamicPaddingWrapper, attack_one, recipe
+    from evaluations.robustness.attacking import DynamicPaddingWrapper, attack_one
+    from evaluations.robustness.recipes import deepwordbug
 
     with tempfile.TemporaryDirectory() as folder:
         model: Any = load(make.tiny_bert(Path(folder), longest=LONGEST, width=128))
@@ -31,7 +32,7 @@ def measure() -> dict[str, Any]:
     truth = [
         int(k) for k in model.predict_proba(list(table.text)).probs.argmax(axis=1)
     ]  # so that none is skipped
-    ours = recipe(DynamicPaddingWrapper(model))
+    ours = deepwordbug(DynamicPaddingWrapper(model))
     theirs = DeepWordBugGao2018.build(HuggingFaceModelWrapper(model.network, model.tokenizer))
 
     def run_ours() -> list[tuple[str | None, int]]:

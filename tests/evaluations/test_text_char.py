@@ -30,10 +30,11 @@ def test_our_wrapper_finds_the_same_strings_with_the_same_queries_as_textattacks
     from textattack.attack_recipes import DeepWordBugGao2018
     from textattack.models.wrappers import HuggingFaceModelWrapper
 
-    from evaluations.robustness.deepwordbug import DynamicPaddingWrapper, attack_one, recipe
+    from evaluations.robustness.attacking import DynamicPaddingWrapper, attack_one
+    from evaluations.robustness.recipes import deepwordbug
 
     model = load(bert)
-    ours = recipe(DynamicPaddingWrapper(model))
+    ours = deepwordbug(DynamicPaddingWrapper(model))
     theirs = DeepWordBugGao2018.build(HuggingFaceModelWrapper(model.network, model.tokenizer))
     table = make.sentences(24)
     truth = {"neg": 0, "pos": 1}

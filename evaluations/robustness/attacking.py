@@ -1,18 +1,19 @@
-"""Runs TextAttack's DeepWordBug on one example at a time, behind a wrapper with dynamic padding."""
+"""Runs a TextAttack recipe on many examples. Needs `textattack_setup.prepare` before it is imported."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from textattack.attack_recipes import DeepWordBugGao2018
 from textattack.attack_results import SkippedAttackResult, SuccessfulAttackResult
 from textattack.models.wrappers import ModelWrapper
 
 from evaluations.models.protocol import TextClassifier
+
+Build = Callable[[Any], Any]  # model wrapper -> textattack.Attack
 
 
 class DynamicPaddingWrapper(ModelWrapper):  # type: ignore[misc]  # TextAttack has no types
@@ -35,9 +36,25 @@ class Attacked:
     skipped: bool  # the answer was wrong before any change
 
 
-def recipe(wrapper: Any) -> Any:
-    """DeepWordBug as published: four character edits, greedy by importance, edit distance ≤ 30."""
-    return DeepWordBugGao2018.build(wrapper)
+def attack_texts(
+    model: TextClassifier,
+    build: Build,
+    texts: Sequence[str],
+    truths: Sequence[int],
+    rngs: Sequence[np.random.Generator],
+) -> Iterator[tuple[int, Attacked | Exception]]:
+    """(position, what was found) as each example ends, in any order; an exception where a text broke the attack.
+
+    Each example draws from its own generator, so that order and company change nothing.
+    """
+    attack = build(DynamicPaddingWrapper(model))
+    for i, (text, truth, rng) in enumerate(zip(texts, truths, rngs, strict=True)):
+        try:
+            yield i, attack_one(attack, text, truth, rng)
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  # the caller counts it as an error row
+            yield i, error
 
 
 def attack_one(attack: Any, text: str, truth: int, rng: np.random.Generator) -> Attacked:

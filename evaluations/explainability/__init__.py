@@ -1,0 +1,1 @@
+"""Evaluations of explanations: whether attributions say what the model really uses."""
