@@ -26,6 +26,8 @@ LIBRARIES = (
     "transformers",
     "tokenizers",
     "textattack",
+    "shap",
+    "captum",
     "fairlearn",
 )
 
