@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import pyarrow as pa
 from evaluations import stats
 from evaluations.data.sampling import stratified_sample
 from evaluations.records import join, not_estimable
+from evaluations.robustness.changed_words import changed_words
 from evaluations.scoring import labels_of, read_probs
 from evaluations.spec import Coverage, EvaluationError, Example, Interval, Metric, ShardState
 
@@ -175,18 +175,6 @@ def examples(outcomes: Outcomes) -> list[Example]:
             )
         )
     return shown
-
-
-def changed_words(before: str, after: str) -> list[tuple[int, int]]:
-    """Pairs (index before, index after) of words, split at white space, that differ."""
-    old, new = before.split(), after.split()
-    pairs: list[tuple[int, int]] = []
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal":
-            pairs += [
-                (min(a + k, max(a, b - 1)), min(c + k, max(c, d - 1))) for k in range(max(b - a, d - c))
-            ]
-    return pairs
 
 
 def share_changed(outcomes: Outcomes, i: int) -> float:
