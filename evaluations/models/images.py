@@ -21,6 +21,20 @@ MOST_STRETCHED = 100  # long to short side: what is resized to a short side grow
 BATCH_VALUES = 32 * 3 * 224 * 224  # numbers per forward pass
 
 
+def opened(image: bytes, mode: str) -> Any:
+    """The picture, upright; None for what is no image, is damaged, or is larger or longer than any that is meant."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(image), formats=FORMATS) as file:
+            short, long = sorted((file.width, file.height))
+            if short * long > MOST_PIXELS or long > MOST_STRETCHED * max(1, short):
+                return None
+            return ImageOps.exif_transpose(file).convert(mode)
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError):
+        return None  # what Pillow raises on damaged files
+
+
 class Preparation:
     """Bytes to arrays (channels, height, width), as transformers prepares them with Pillow alone."""
 
@@ -30,16 +44,9 @@ class Preparation:
 
     def __call__(self, image: bytes) -> NDArray[np.float32] | None:
         """None for what is no image, is damaged, or is larger or longer than any image that is meant."""
-        from PIL import Image, ImageOps
-
-        try:
-            with Image.open(io.BytesIO(image), formats=FORMATS) as opened:
-                short, long = sorted((opened.width, opened.height))
-                if short * long > MOST_PIXELS or long > MOST_STRETCHED * max(1, short):
-                    return None
-                upright = ImageOps.exif_transpose(opened).convert(self.mode)
-        except (OSError, ValueError, SyntaxError, EOFError, TypeError, Image.DecompressionBombError):
-            return None  # what Pillow raises on damaged files
+        upright = opened(image, self.mode)
+        if upright is None:
+            return None
         try:
             return self.of_picture(upright)
         except ValueError:  # this image does not fit the preparation; `preparation_of` saw that another does
