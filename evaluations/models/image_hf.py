@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from evaluations.models import hf_folder, images
+from evaluations.models import hf_folder, image_units, images
 from evaluations.models.loader import agreed_labels
 from evaluations.models.protocol import Scores, Usage
 from evaluations.models.text_hf import refuse_other_heads
@@ -45,6 +46,16 @@ class HuggingFaceImageClassifier:
             batch = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
             return self.network(pixel_values=batch).logits.float().cpu()
 
+    @cached_property
+    def units(self) -> image_units.Units:
+        """How prepared pixels follow from the image. Raises `image_units` where that cannot be expressed."""
+        return image_units.units_of(self.prepare)
+
+    def logits_of_units(self, units: Any) -> Any:
+        """Raw outputs (n, K) of images with values from 0 to 1, a tensor on the device; gradients flow to `units`."""
+        self.usage.queries += len(units)
+        return self.network(pixel_values=self.units.to_pixels(units)).logits.float()
+
     def predict_proba(self, rows: Sequence[bytes]) -> Scores:
         import torch
 
@@ -69,6 +80,7 @@ def load(folder: Path, ref: ModelRef) -> HuggingFaceImageClassifier:
         folder, "AutoModelForImageClassification", "Push the fine-tuned classifier, not the bare backbone."
     )
     refuse_other_heads(network.config.num_labels, config.get("problem_type"))
+    network.requires_grad_(False)  # nothing is trained: gradients go to the image alone
     prepare = images.preparation_of(folder, getattr(network.config, "num_channels", 3))
     own = hf_folder.own_labels(network.config)
     return HuggingFaceImageClassifier(network, prepare, agreed_labels(ref, own, len(own)), hf_folder.device())

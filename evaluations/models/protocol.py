@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evaluations.data.dataset import Dataset
+    from evaluations.models.image_units import Units
 
 
 @dataclass
@@ -175,6 +176,16 @@ class ImageNetwork(Protocol):
 
     def probs_of_pixels(self, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
         """Class probabilities (n, K) of n prepared images (n, channels, height, width)."""
+        ...
+
+
+class ImageGradients(Classifier, ImageNetwork, Protocol):
+    """An image classifier whose weights are at hand."""
+
+    units: Units
+
+    def logits_of_units(self, units: Any) -> Any:
+        """Raw outputs (n, K) of images with values from 0 to 1, a tensor on the device; gradients flow to `units`."""
         ...
 
 
