@@ -7,6 +7,7 @@ from evaluations.charts.curves import reliability, success_by_queries
 from evaluations.charts.distributions import distributions
 from evaluations.charts.errors import error_by_tenth
 from evaluations.charts.findings import shares
+from evaluations.charts.perturbation import perturbation_curves
 from evaluations.charts.places import by_place
 from evaluations.charts.selective import risk_coverage
 
@@ -17,6 +18,7 @@ __all__ = [
     "distributions",
     "error_by_tenth",
     "group_bars",
+    "perturbation_curves",
     "reliability",
     "risk_coverage",
     "shares",

@@ -1,0 +1,54 @@
+"""Lists of numbers in records, checked, and means of scores whose bounds are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evaluations import stats
+from evaluations.spec import EvaluationError, Interval
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+LARGEST = 1e9  # an attribution beyond this is no difference of probabilities, whatever its units
+
+
+def numbers(column: pa.ChunkedArray, low: float = 0.0, high: float = 1.0) -> list[NDArray[np.float64]]:
+    """The lists of a column as arrays. Raises `bad_records` for a null, or a number that is not in [low, high]."""
+    held = column.combine_chunks()
+    flat = held.flatten()
+    if held.null_count or flat.null_count:
+        raise EvaluationError("bad_records", "A record lacks its numbers. Run it again.")
+    values = np.asarray(flat.to_numpy(zero_copy_only=False), dtype=np.float64)
+    if not (np.isfinite(values) & (values >= low - 1e-9) & (values <= high + 1e-9)).all():
+        raise EvaluationError(
+            "bad_records", "A record holds a number that is out of its bounds. Run it again."
+        )
+    cuts = np.cumsum(np.asarray(held.value_lengths()))[:-1]
+    return list(np.split(np.clip(values, low, high), cuts)) if len(held) else []
+
+
+def lengths_are(lists: list[NDArray[np.float64]], wanted: NDArray[np.int64]) -> None:
+    """Raises `bad_records` where a list has another length than it should."""
+    if [len(one) for one in lists] != wanted.tolist():
+        raise EvaluationError("bad_records", "A record holds too many or too few numbers. Run it again.")
+
+
+def mean_within(
+    values: NDArray[np.float64], low: float, high: float, clusters: NDArray[Any] | None
+) -> tuple[float, Interval | None]:
+    """Mean of (n,) scores in [low, high] and its t interval; at least one is known.
+
+    NaN marks an example without an answer: it counts as `low` in the lower end and as `high` in the upper one.
+    """
+    known = ~np.isnan(values)
+    value = float(values[known].mean())
+    ends = [stats.mean_interval(np.where(known, values, filled), clusters=clusters) for filled in (low, high)]
+    if ends[0] is None or ends[1] is None:
+        return value, None
+    held = stats.spanning(ends[0], ends[1], value)
+    held = held.model_copy(update={"low": max(held.low, low), "high": min(held.high, high)})
+    return value, held
