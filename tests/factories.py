@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
 
 from auditor.accounts.models import Team, User
 from auditor.accounts.services import principal_of
@@ -41,6 +44,7 @@ class Found:
     examples: tuple[Example, ...] = ()
     warnings: tuple[str, ...] = ()
     n: int = 1000
+    attacks: bytes = b""  # Parquet, as an evaluation leaves it
 
 
 def metric(
@@ -269,6 +273,26 @@ def misspelling() -> Found:
     )
 
 
+def attacks(*texts: str, recipe: str = "deepwordbug", label: str = "positive") -> bytes:
+    """Texts that misled a model, as an evaluation leaves them."""
+    columns = {
+        "id": [f"{recipe}:{i}" for i in range(len(texts))],
+        "text": list(texts),
+        "label": [label] * len(texts),
+        "original_text": [text.lower() for text in texts],
+        "original_id": [f"sentence-{i}" for i in range(len(texts))],
+        "recipe": [recipe] * len(texts),
+        "kind": ["text_attack"] * len(texts),
+    }
+    return parquet_bytes(pa.table(columns))
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    written = io.BytesIO()
+    parquet.write_table(table, written)
+    return written.getvalue()
+
+
 def failing() -> dict[str, Found]:
     """The income model as it is: unequal selection, and balanced accuracy too close to its limit to tell."""
     return {
@@ -355,6 +379,8 @@ def succeed(run: EvaluationRun, found: Found) -> None:
     if found.examples:
         shown = json.dumps([e.model_dump(mode="json") for e in found.examples]).encode()
         files.append(_kept("examples", "examples", shown))
+    if found.attacks:
+        files.append(_kept("attacks", "attacks", found.attacks))
     leases.succeed(run, WORKER, result, files, device="cpu", isolation=SANDBOX)
 
 

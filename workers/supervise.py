@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 LOG_TAIL = 8000  # characters
 RESULT_BYTES = 32 * 2**20
+ATTACKS, ATTACKS_BYTES = "artefacts/attacks.parquet", 64 * 2**20
+PARQUET = b"PAR1"  # a file begins and ends with it
+MERGED = "merged"  # the folder of the child that computes the metrics
 TYPED_FAILURE = 3  # exit status of `python -m evaluations` that comes with failure.json
 
 
@@ -89,7 +92,10 @@ def supervise(run: EvaluationRun, owner: str) -> None:
         for each in passes(run, request):
             shards[each.option] = _measure(life, each, shards)
         result, device = _judge(life, request, shards)
-        files = _store(result, shards["--shards"])
+        attacks, fault = _attacks(life.folder / MERGED)
+        if fault:
+            result = result.model_copy(update={"warnings": (*result.warnings, fault)})
+        files = _store(result, shards["--shards"], attacks)
         leases.succeed(run, owner, result, files, device=device, isolation=life.isolation)
     except Stopped as stop:
         fail(stop.status, code=stop.code, reason=stop.reason, log_tail=stop.log)
@@ -188,7 +194,7 @@ def _measure(life: Life, each: Pass, earlier: dict[str, Path]) -> Path:
 
 def _judge(life: Life, request: RunRequest, shards: dict[str, Path]) -> tuple[EvaluationResult, str]:
     """Run the child that computes the metrics. It never loads the model; its result is validated here."""
-    out = life.folder / "merged"
+    out = life.folder / MERGED
     told_where = [word for option, path in shards.items() for word in (option, str(path))]
     read = [*shards.values(), Path(request.data.path)]
     child = _start("merge", request, life.folder, out, read=read, extra=told_where)
@@ -326,8 +332,24 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 
-def _store(result: EvaluationResult, shards: Path) -> list[leases.StoredFile]:
-    """Put charts, examples and records into the artefact store."""
+def _attacks(out: Path) -> tuple[bytes, str]:
+    """The successful attacks that an evaluation left, and what to warn of where they cannot be kept.
+
+    They are copied here, never read; the figures of the run do not depend on them.
+    """
+    if not os.path.lexists(out / ATTACKS):
+        return b"", ""
+    try:
+        data = collect.read_file(out, ATTACKS, max_bytes=ATTACKS_BYTES)
+    except collect.CollectError as error:
+        return b"", f"The successful attacks were not kept. {error}"
+    if len(data) < 12 or not (data.startswith(PARQUET) and data.endswith(PARQUET)):
+        return b"", "The successful attacks were not kept: the file is no Parquet."
+    return data, ""
+
+
+def _store(result: EvaluationResult, shards: Path, attacks: bytes = b"") -> list[leases.StoredFile]:
+    """Put charts, examples, attacks and records into the artefact store."""
     files = []
 
     def keep(kind: str, name: str, media_type: str, data: bytes) -> None:
@@ -338,6 +360,8 @@ def _store(result: EvaluationResult, shards: Path) -> list[leases.StoredFile]:
     if result.examples:
         examples = json.dumps([e.model_dump(mode="json") for e in result.examples]).encode()
         keep("examples", "examples", "application/json", examples)
+    if attacks:
+        keep("attacks", "attacks", "application/vnd.apache.parquet", attacks)
     for path in sorted(shards.glob("shard-*.parquet")):
         keep("records", path.name, "application/vnd.apache.parquet", path.read_bytes())
     return files

@@ -178,13 +178,14 @@ class Metric(models.Model):
 
 
 class Artifact(models.Model):
-    """A file that a run left, in the artefact store: chart (JSON and SVG), examples, records."""
+    """A file that a run left, in the artefact store: chart (JSON and SVG), examples, records, attacks."""
 
     class Kind(models.TextChoices):
         CHART = "chart", _("Chart")  # evaluations.spec.Chart as JSON
         CHART_SVG = "chart_svg", _("Chart, drawn")
         EXAMPLES = "examples", _("Examples")  # list of evaluations.spec.Example
         RECORDS = "records", _("Records")  # Parquet, one row per example
+        ATTACKS = "attacks", _("Attacks")  # Parquet, one row per successful attack
 
     run = models.ForeignKey(EvaluationRun, on_delete=models.PROTECT, related_name="artifacts")
     kind = models.CharField(max_length=16, choices=Kind)

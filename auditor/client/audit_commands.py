@@ -1,4 +1,4 @@
-"""`auditor audit run|status|cancel`."""
+"""`auditor audit run|status|cancel|keep-attacks`."""
 
 from __future__ import annotations
 
@@ -163,6 +163,23 @@ def cancel(session: Session, audit_id: str) -> None:
     """Stop an audit. Once something was measured, the cancelled attempt stays on record."""
     found = session.client.post(f"audits/{audit_id}/cancel")
     click.echo(f"{found['id']} {found['status']}")
+
+
+@audit.command("keep-attacks")
+@click.argument("audit_id")
+@click.argument("item")
+@click.option("--name", required=True, help="Data set that is to hold them, such as sentiment-attacks.")
+@pass_session
+def keep_attacks(session: Session, audit_id: str, item: str, name: str) -> None:
+    """Keep the attacks of ITEM that succeeded as a data set, which later versions must withstand.
+
+    Prints the data set's version. One of the name grows by the attacks that it does not hold yet.
+    """
+    kept = session.client.post(f"audits/{audit_id}/keep-attacks", {"item": item, "name": name})
+    click.echo(f"{kept['dataset']}@{kept['version']}")
+    session.note(
+        f"{kept['added']:,} attacks were new, {kept['known']:,} were known; it holds {kept['rows']:,}."
+    )
 
 
 def show_plan(plan: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from django.db import transaction
 
@@ -84,13 +85,12 @@ def _make_dataset_version(principal: Principal, upload: Upload, manifest: Datase
     except DomainError as error:
         problems = [Problem(f"/manifest{e.pointer}", e.detail) for e in error.errors]
         raise _refused(problems, error.message) from error
-    digest = f"sha256:{file.sha256}"
-    target = store.dataset_file(digest, format_)
-    with transaction.atomic():
-        version = DatasetVersion.objects.create(
+    return adopt_table(
+        staged,
+        DatasetVersion(
             dataset=Dataset.objects.get(pk=upload.target),
             version=manifest.version,
-            digest=digest,
+            digest=f"sha256:{file.sha256}",
             format=format_,
             size=file.size,
             rows=summary.rows,
@@ -101,12 +101,21 @@ def _make_dataset_version(principal: Principal, upload: Upload, manifest: Datase
             held_out=manifest.held_out,
             egress=sorted(set(manifest.egress)),
             submitted_by_id=principal.user_id,
-        )
-        folder = staging.folder(upload.pk) / ".table"
-        folder.mkdir()
-        folder.chmod(0o755)  # whatever the umask: workers read it under another account
-        staged.rename(folder / target.name)
-        store.adopt(folder, target.parent)
+        ),
+        staging.folder(upload.pk),
+    )
+
+
+def adopt_table(staged: Path, version: DatasetVersion, folder: Path) -> DatasetVersion:
+    """Save `version` and move its file into the store, both or neither. `folder` lies on the store's disk."""
+    target = store.dataset_file(version.digest, version.format)
+    with transaction.atomic():
+        version.save(force_insert=True)
+        table = folder / ".table"
+        table.mkdir()
+        table.chmod(0o755)  # whatever the umask: workers read it under another account
+        staged.rename(table / target.name)
+        store.adopt(table, target.parent)
         if not target.exists():
             raise conflict(
                 "format_differs", "The same bytes are registered in another table format. Use that format."

@@ -129,6 +129,7 @@ class DatasetVersion(models.Model):
     summary = models.JSONField(default=dict)  # {"classes": {label: n}, "groups": {column: {group: n}}}
     held_out = models.BooleanField(default=False)
     egress = models.JSONField(default=list, blank=True)  # who may be shown its rows: registry/egress.py
+    provenance = models.JSONField(default=dict, blank=True)  # how the service made it: registry/suites.py
     submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -39,6 +40,18 @@ def create(upload_id: str) -> None:
         # The upload's own folder is private; `files` is moved into the store, where workers read it.
         (root() / upload_id).mkdir(mode=0o700)
         folder(upload_id).mkdir(mode=0o755)
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty folder on the store's disk for a table made here, removed at the end. Raises `disk_full`."""
+    name = f"made-{secrets.token_hex(8)}"
+    create(name)
+    try:
+        with cleared_when_full(name):
+            yield folder(name)
+    finally:
+        remove(name)
 
 
 def remove(upload_id: str) -> None:

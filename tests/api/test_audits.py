@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from auditor.accounts.models import User
 from auditor.audits.models import Audit, EvaluationRun
 from auditor.policies.models import PolicyVersion
 from auditor.registry.models import DatasetVersion, ModelVersion
+from tests import factories
 
 BODY = {"model": "income@1.0", "dataset": "adult@1", "policies": ["release-gate"]}
 
@@ -120,3 +122,31 @@ def test_following_an_audit_takes_a_fixed_number_of_queries(
     path = f"audits/{api.post('audits', BODY).json()['id']}"
     with django_assert_max_num_queries(14):
         api.get(path)
+
+
+def test_attacks_that_succeeded_are_kept_as_a_data_set(
+    api: Any, token: Any, reviewer: User, team: Any, engineer: User, release_gate: PolicyVersion
+) -> None:
+    model = factories.a_model(team, engineer, "sentiment", modality="text_classifier")
+    found = factories.text()
+    found["misspelling"] = replace(found["misspelling"], attacks=factories.attacks("A gud film", "Grand"))
+    data = factories.text_data(team, engineer)
+    audit = factories.audited(factories.a_version(model), data, [release_gate], found)[0].audit
+    path, body = f"audits/{audit.pk}/keep-attacks", {"item": "misspelling", "name": "sentence-attacks"}
+    response = api.post(path, body)
+    assert response.status_code == 201
+    assert response["Location"] == "/api/v1/datasets/sentence-attacks"
+    first = response.json()
+    assert {k: first[k] for k in ("dataset", "version", "rows", "added", "known")} == {
+        "dataset": "sentence-attacks",
+        "version": "1",
+        "rows": 2,
+        "added": 2,
+        "known": 0,
+    }
+    again = api.post(path, body)
+    assert (again.status_code, again.json()["added"], again.json()["version"]) == (200, 0, "1")
+    listed = api.get("datasets/sentence-attacks").json()["versions"][0]
+    assert (listed["digest"], listed["provenance"]["data"]) == (first["digest"], "sentences@1")
+    assert api.post(path, {"item": "calibration", "name": "sentence-attacks"}).status_code == 404
+    assert token(reviewer, "read").post(path, body).status_code == 403

@@ -159,6 +159,17 @@ class Service:
             return httpx.Response(
                 202, json=self.audit_states[0], headers={"Location": f"{PREFIX}audits/aud_1"}
             )
+        if request.method == "POST" and rest.endswith("/keep-attacks"):
+            self.bodies.append(json.loads(request.content))
+            kept = {
+                "dataset": "mine",
+                "version": "2",
+                "rows": 15,
+                "digest": "sha256:5eed",
+                "added": 12,
+                "known": 3,
+            }
+            return httpx.Response(201, json=kept)
         if request.method == "POST":
             return httpx.Response(202, json={**self.audit_states[0], "status": "cancelling"})
         state = self.audit_states[0]

@@ -227,6 +227,15 @@ def test_status_and_cancel_name_the_audit(auditor: CommandLine, service: Service
     assert auditor("audit", "cancel", "aud_1").out == "aud_1 cancelling\n"
 
 
+def test_keeping_attacks_prints_the_version_to_audit_the_next_model_on(
+    auditor: CommandLine, service: Service
+) -> None:
+    done = auditor("audit", "keep-attacks", "aud_1", "misspelling", "--name", "mine")
+    assert (done.code, done.out) == (0, "mine@2\n")
+    assert "12 attacks were new, 3 were known; it holds 15." in done.err
+    assert service.bodies == [{"item": "misspelling", "name": "mine"}]
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [

@@ -14,7 +14,7 @@ from auditor.api.etags import conditional, etag_of
 from auditor.api.idempotency import idempotent
 from auditor.api.pagination import PageQuery, paginate
 from auditor.api.replies import POLL_SECONDS, reply
-from auditor.audits import services
+from auditor.audits import keeping, services
 from auditor.audits.budgets import Budget
 from auditor.audits.models import Audit, AuditStatus, EvaluationRun
 from auditor.audits.queries import latest_attempts, progress
@@ -172,6 +172,24 @@ class AuditSummary(Schema):
     requested_by: str
     created_at: datetime
     finished_at: datetime | None
+
+
+class KeepAttacks(Schema):
+    """Which item of the suite made the attacks, and the name of the data set that is to hold them."""
+
+    item: str = Field(max_length=60, examples=["misspelling"])
+    name: str = Field(max_length=60, examples=["sentiment-attacks"])
+
+
+class KeptAttacks(Schema):
+    """The version of the data set that holds the attacks: `added` of them are new in it, `known` it had before."""
+
+    dataset: str
+    version: str
+    rows: int
+    digest: str
+    added: int
+    known: int
 
 
 class AuditPage(Schema):
@@ -355,3 +373,25 @@ def cancel(request: Caller, audit_id: str) -> HttpResponse:
     services.request_cancel(principal=request.auth, audit=audit)
     audit.refresh_from_db()
     return reply(_audit_out(audit), 202, f"audits/{audit.pk}", _retry_after(audit))
+
+
+@router.post(
+    "/audits/{audit_id}/keep-attacks",
+    response={201: KeptAttacks, 200: KeptAttacks},
+    summary="Keep the attacks that succeeded as a data set",
+    operation_id="keep_attacks",
+)
+@idempotent
+def keep_attacks(request: Caller, audit_id: str, payload: KeepAttacks) -> HttpResponse:
+    """A data set of the name grows by the attacks that it does not hold; 200 where it holds them all."""
+    audit = fetch(request.auth, Audit, pk=audit_id)
+    kept = keeping.keep_attacks(principal=request.auth, audit=audit, item=payload.item, name=payload.name)
+    body = KeptAttacks(
+        dataset=kept.version.dataset.name,
+        version=kept.version.version,
+        rows=kept.version.rows,
+        digest=kept.version.digest,
+        added=kept.added,
+        known=kept.known,
+    )
+    return reply(body, 201 if kept.added else 200, f"datasets/{kept.version.dataset.name}")

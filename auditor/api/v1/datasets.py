@@ -35,6 +35,7 @@ class DatasetVersionOut(Schema):
     """One immutable table. `summary` counts the rows of each class, and of each group of each sensitive column.
 
     `egress` says which services may be shown its rows: `same_network`, origins, or `any`; none where it is empty.
+    `provenance` says what the service made the version of, where it made it: which attacks were kept.
     """
 
     id: str
@@ -49,6 +50,7 @@ class DatasetVersionOut(Schema):
     summary: dict[str, Any]
     held_out: bool
     egress: list[str]
+    provenance: dict[str, Any]
     submitted_by: str
     created_at: datetime
 
@@ -92,6 +94,7 @@ def dataset_version_out(version: DatasetVersion) -> DatasetVersionOut:
         summary=version.summary,
         held_out=version.held_out,
         egress=version.egress,
+        provenance=version.provenance,
         submitted_by=str(version.submitted_by),
         created_at=version.created_at,
     )
