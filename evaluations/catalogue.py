@@ -39,6 +39,7 @@ BUILT_IN = {
     "fairness.calibration": "evaluations.fairness.calibration",
     "fairness.ll144": "evaluations.fairness.ll144",
     "robustness.text_char": "evaluations.robustness.text_char",
+    "robustness.text_behaviour": "evaluations.robustness.text_behaviour",
     "explainability.faithfulness": "evaluations.explainability.faithfulness",
     "efficiency.latency": "evaluations.efficiency.latency",
     "efficiency.resources": "evaluations.efficiency.resources",

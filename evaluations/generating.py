@@ -68,7 +68,10 @@ class Answers:
         )
 
 
-def prompts(data: Dataset, rows: NDArray[np.int64], template: str) -> list[str]:
+def prompts(
+    data: Dataset, rows: NDArray[np.int64], template: str, texts: Sequence[str] | None = None
+) -> list[str]:
+    """The prompt of each row, with its input or with the one of `texts` in its place."""
     if "{context}" in template and data.contexts is None:
         raise EvaluationError(
             "context_missing",
@@ -76,7 +79,11 @@ def prompts(data: Dataset, rows: NDArray[np.int64], template: str) -> list[str]:
             "{context} out of the prompt.",
         )
     contexts = data.contexts
-    return [prompt_of(template, data.texts[i], contexts[i] if contexts else None) for i in rows]
+    inputs = [data.texts[i] for i in rows] if texts is None else texts
+    return [
+        prompt_of(template, text, contexts[i] if contexts else None)
+        for i, text in zip(rows, inputs, strict=True)
+    ]
 
 
 def write_shard(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Generator
+    from evaluations.models.protocol import Generation, Generator
     from evaluations.prompting import PromptParams
 
 
@@ -37,17 +37,25 @@ def score_shard(
     """One-hot rows for the labels that the texts name. A text that names none, or several, is no answer."""
     data.class_indices(labels)
     written = ctx.generations(model, data.ids[rows], prompts(data, rows, params.prompt), params.settings)
+    probs, errors = read(written, params, labels)
+    unread = sum(text.status == "ok" and bool(none) for text, none in zip(written, errors, strict=True))
+    table = records.table_of(data, rows, {"probs": scoring.probs_column(probs, errors)})
+    return ShardState(
+        scoring.with_labels(table, labels, graded=False),
+        {"errors": int(errors.sum()), "unparsed": int(unread)},
+    )
+
+
+def read(
+    written: Sequence[Generation], params: PromptParams, labels: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(n, K) one-hot rows for the labels that n texts name, and which of them name none."""
     find = finder(params)
     found: list[int | None] = []
     for text in written:
         answer = find(text.text) if text.status == "ok" else None
         found.append(None if answer is None else label_of(answer, labels))
     errors = np.array([index is None for index in found], dtype=bool)
-    probs = np.full((len(rows), len(labels)), np.nan)
+    probs = np.full((len(written), len(labels)), np.nan)
     probs[~errors] = np.eye(len(labels))[[index for index in found if index is not None]]
-    unread = sum(text.status == "ok" and index is None for text, index in zip(written, found, strict=True))
-    table = records.table_of(data, rows, {"probs": scoring.probs_column(probs, errors)})
-    return ShardState(
-        scoring.with_labels(table, labels, graded=False),
-        {"errors": int(errors.sum()), "unparsed": int(unread)},
-    )
+    return probs, errors

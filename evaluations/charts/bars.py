@@ -10,11 +10,17 @@ from evaluations.spec import Chart, Metric
 
 
 def group_bars(
-    name: str, title: str, rates: Sequence[tuple[str, Metric]], ratio: str | None = None
+    name: str,
+    title: str,
+    rates: Sequence[tuple[str, Metric]],
+    ratio: str | None = None,
+    limit: str | None = None,
+    what: str = "Group",
 ) -> list[Chart]:
-    """One rate per group with its interval. Suppressed groups appear in the table only.
+    """One rate per group, or per `what` the bars are, with its interval. What has no number is in the table only.
 
-    `ratio` names the metric that divides the rates by the highest: a limit on it is drawn at limit × highest.
+    `limit` names the metric whose limit is drawn; `ratio` the one that divides the rates by the highest: a limit
+    on it is drawn at limit × highest.
     """
     shown = [(group, m.value, m.interval) for group, m in rates if m.value is not None and m.interval]
     if not shown:
@@ -47,21 +53,20 @@ def group_bars(
     low, high = min(shown, key=lambda s: s[1]), max(shown, key=lambda s: s[1])
     alt = (
         f"{title}: lowest {low[0]} with {low[1]:.1%}, highest {high[0]} with {high[1]:.1%}, "
-        f"{len(shown)} groups, each with its 95 % interval."
+        f"{len(shown)} {what.lower()}s, each with its 95 % interval."
     )
     rows = tuple(
         (group, m.n, m.value, m.interval.low if m.interval else None, m.interval.high if m.interval else None)
         for group, m in rates
     )
+    line = limit_of(ratio, "x", times=high[1]) if ratio else limit_of(limit, "x") if limit else {}
     return [
         Chart(
             name=name,
             title=title,
             alt=alt,
-            spec=layered(
-                layers, values, height={"step": 28}, **(limit_of(ratio, "x", times=high[1]) if ratio else {})
-            ),
-            columns=("Group", "n", "Rate", "Low", "High"),
+            spec=layered(layers, values, height={"step": 28}, **line),
+            columns=(what, "n", "Rate", "Low", "High"),
             rows=rows,
         )
     ]
