@@ -1,6 +1,8 @@
 """Vega-Lite specifications of every chart, each with alternative text and the rows of its table."""
 
+from evaluations.charts.attacks import accuracy_by_attack
 from evaluations.charts.bars import group_bars
+from evaluations.charts.by_severity import by_severity
 from evaluations.charts.changes import changes
 from evaluations.charts.confusion import confusion
 from evaluations.charts.curves import reliability, success_by_queries
@@ -12,7 +14,9 @@ from evaluations.charts.places import by_place
 from evaluations.charts.selective import risk_coverage
 
 __all__ = [
+    "accuracy_by_attack",
     "by_place",
+    "by_severity",
     "changes",
     "confusion",
     "distributions",

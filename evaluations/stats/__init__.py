@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         wilson,
     )
     from evaluations.stats.quantiles import block_quantile_interval, quantile_interval, sample_quantile
+    from evaluations.stats.ratios import paired_ratio
     from evaluations.stats.resampling import (
         bca,
         bca_bootstrap,
@@ -97,6 +98,7 @@ __all__ = [
     "n_without_events",
     "newcombe_paired",
     "paired_proportions",
+    "paired_ratio",
     "paired_variance",
     "percentile",
     "permutation_p",
@@ -154,6 +156,7 @@ _NAMES = {
         "wilson",
     ),
     "quantiles": ("block_quantile_interval", "quantile_interval", "sample_quantile"),
+    "ratios": ("paired_ratio",),
     "resampling": (
         "bca",
         "bca_bootstrap",
