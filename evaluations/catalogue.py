@@ -41,6 +41,7 @@ BUILT_IN = {
     "robustness.text_char": "evaluations.robustness.text_char",
     "robustness.text_behaviour": "evaluations.robustness.text_behaviour",
     "explainability.faithfulness": "evaluations.explainability.faithfulness",
+    "explainability.sanity": "evaluations.explainability.sanity",
     "robustness.image_corruption": "evaluations.robustness.image_corruption",
     "robustness.known_attacks": "evaluations.robustness.known_attacks",
     "efficiency.latency": "evaluations.efficiency.latency",

@@ -1,0 +1,90 @@
+"""The numbers of robustness.known_attacks, and the attacks that still succeed."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluations import stats
+from evaluations.scoring import Scored, not_estimable, too_many_errors
+from evaluations.spec import Example, Metric, Modality, Picture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from evaluations.data.dataset import Dataset
+
+SHOWN = 20  # examples on the result
+PNG = b"\x89PNG\r\n\x1a\n"
+MOST_BYTES = 256 * 1024  # of one picture
+# How auditor/registry/attack_tables.py names the rows of a suite: the recipe, and a digest of the row.
+_KEPT = re.compile(r"([A-Za-z0-9_.+-]{1,60}):[0-9a-f]{24}")
+
+
+def measure(scored: Scored, data: Dataset, max_error_rate: float) -> list[Metric]:
+    """All attacks, and where the rows are named as a suite names them those of each recipe."""
+    if reason := too_many_errors(scored, max_error_rate):
+        return [not_estimable("withstood", scored.n, reason)]
+    recipes = recipes_of(data.ids[scored.rows])
+    found = [_withstood("withstood", scored)]
+    for recipe in sorted(set(recipes) - {""}):
+        found.append(_withstood("withstood_by_recipe", scored.only(recipes == recipe), f"recipe={recipe}"))
+    return found
+
+
+def recipes_of(ids: NDArray[np.str_]) -> NDArray[np.str_]:
+    """The recipe that each attack was made by; empty where its id does not say."""
+    matches = [_KEPT.fullmatch(str(i)) for i in ids]
+    return np.array([m.group(1) if m else "" for m in matches], dtype=np.str_)
+
+
+def examples(scored: Scored, data: Dataset) -> list[Example]:
+    """The first attacks by id that still succeed."""
+    fell = np.flatnonzero(~scored.errors & (scored.predicted != scored.truth))[:SHOWN]
+    recipes = recipes_of(data.ids[scored.rows])
+    shown = []
+    for i in fell:
+        row, answer = int(scored.rows[i]), int(scored.predicted[i])
+        facts: dict[str, str | float | int] = {
+            "true_label": scored.labels[int(scored.truth[i])],
+            "answer": scored.labels[answer],
+        }
+        if scored.graded:
+            facts["probability"] = round(float(scored.probs[i, answer]), 4)
+        if recipes[i]:
+            facts["recipe"] = str(recipes[i])
+        text, pictures = _fed(data, row)
+        shown.append(
+            Example(id=str(data.ids[row]), kind="known_attack", before=text, pictures=pictures, facts=facts)
+        )
+    return shown
+
+
+def _withstood(name: str, scored: Scored, where: str = "all") -> Metric:
+    if scored.errors.all():
+        return not_estimable(name, scored.n, "The model gave no answer to any of these attacks.", where)
+    found = stats.proportion(scored.predicted == scored.truth, scored.clusters, ~scored.errors)
+    return Metric(
+        name=name,
+        value=found.value,
+        interval=found.interval,
+        n=scored.n,
+        n_effective=None if scored.clusters is None else found.n_effective,
+        slice=where,
+    )
+
+
+def _fed(data: Dataset, row: int) -> tuple[str, tuple[Picture, ...]]:
+    """What the model was fed, to be shown."""
+    fed = data.inputs(np.array([row], dtype=np.int64), None)
+    if data.modality is Modality.TEXT_CLASSIFIER:
+        return fed[0], ()
+    if data.modality is Modality.IMAGE_CLASSIFIER:
+        if not fed[0].startswith(PNG) or len(fed[0]) > MOST_BYTES:
+            return "", ()
+        png = base64.b64encode(fed[0]).decode()
+        return "", (Picture(title="Attack", alt="The attacked image", png=png),)
+    return "; ".join(f"{name}: {value}" for name, value in fed.iloc[0].items()), ()
