@@ -17,7 +17,6 @@ from pathlib import Path
 
 from auditor.core.embedded_places import REPOSITORY, state_dir
 
-LEXICAL_RESOURCES = ("nltk-stopwords",)
 LOCALE = REPOSITORY / "auditor" / "locale"
 STATIC_SOURCES = REPOSITORY / "auditor" / "web" / "static"
 
@@ -69,9 +68,9 @@ def lexical_resources(state: Path) -> bool:
 
     folder = Path(os.environ.get("AUDITOR_RESOURCES") or state / "resources")
     fetched = False
-    for name in LEXICAL_RESOURCES:
-        fetched |= not fetch.present(name, folder)
-        fetch.fetch(name, folder)
+    for name, place in fetch.LEXICAL.items():
+        fetched |= not fetch.present(name, folder / place)
+        fetch.fetch(name, folder / place)
     return fetched
 
 

@@ -25,6 +25,11 @@ import yaml
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 CHUNK = 1 << 20
+LEXICAL = {  # what attacks on texts read: a catalogue entry, and its folder below the resources
+    "nltk-stopwords": "",
+    "wordnet": "",
+    "minilm": "minilm",
+}
 
 
 class FetchError(Exception):

@@ -7,7 +7,6 @@ are imported; using any of them fails. Drop it the day TextAttack drops flair.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 import os
@@ -16,16 +15,16 @@ import tempfile
 import types
 from pathlib import Path
 
-from evaluations.spec import EvaluationError
+from evaluations.robustness.lexical import demand
 
 STOPWORDS = Path("nltk_data/corpora/stopwords/english")  # below the resources folder
-STOPWORDS_SHA256 = "f6d005956f407dbc6ea32e5ff0c7e8e6f71488d3239b9023efdc7fc139d6375b"
 STAND_IN = ("flair", "flair.data", "flair.models")
+_prepared: list[Path] = []  # the resources that recipes read, as `prepare` was last given them
 
 
 def prepare(resources: Path) -> None:
     """Imports TextAttack and points NLTK at `resources`. Raises `resource_missing` without the stopwords."""
-    _check_stopwords(resources)
+    demand("nltk-stopwords", resources)  # the attack skips them, so its numbers depend on this very list
     import nltk
 
     folder = str((resources / "nltk_data").resolve())
@@ -34,23 +33,13 @@ def prepare(resources: Path) -> None:
     if "textattack" not in sys.modules:
         _register_flair_stand_in()
         _import_textattack()
+    _prepared[:] = [resources]
 
 
-def _check_stopwords(resources: Path) -> None:
-    """The attack skips stopwords, so its numbers depend on this very list."""
-    path = resources / STOPWORDS
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise EvaluationError(
-            "resource_missing",
-            f"The list of English stopwords is not at {path}. Fetch the lexical resources with `make setup`.",
-        ) from error
-    if digest != STOPWORDS_SHA256:
-        raise EvaluationError(
-            "resource_changed",
-            f"The list of English stopwords at {path} is not the expected one. Delete it and run `make setup`.",
-        )
+def resources() -> Path:
+    """The lexical resources that `prepare` was given."""
+    (folder,) = _prepared
+    return folder
 
 
 class _Unavailable:
