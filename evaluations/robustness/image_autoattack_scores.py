@@ -1,0 +1,241 @@
+"""The half of robustness.image_autoattack that judges: which attacks succeeded, rates, flags, images to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from evaluations import records, stats
+from evaluations.context import derive_seed
+from evaluations.data.sampling import stratified_sample
+from evaluations.robustness import image_files
+from evaluations.robustness.attacks_file import keep_images
+from evaluations.scoring import labels_of, read_probs
+from evaluations.spec import Coverage, EvaluationError, Example, ShardState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from evaluations.context import Context
+    from evaluations.data.dataset import Dataset
+    from evaluations.robustness.image_autoattack import ImageAutoAttackParams
+
+PROBS = pa.list_(pa.float64())
+RECORDS = {
+    "probs": PROBS,
+    "outputs": PROBS,  # raw, of the image before the attack
+    "outputs_again": PROBS,
+    "zero_gradient": pa.bool_(),
+    "attack": pa.string(),  # the first of the cascade that changed the answer; "" for none
+    "attacked_probs": PROBS,
+    "distance": pa.float64(),
+    "square_probs": PROBS,  # of what Square found by itself, on the checked examples
+    "square_distance": pa.float64(),
+    "unbounded_probs": PROBS,  # of what gradient steps found without a bound, on the checked examples
+    "before": pa.binary(),
+    "after": pa.binary(),
+    "saved_probs": PROBS,  # of `after` read as a file
+}
+SLACK = 1e-6  # of a distance, for rounding
+TARGETED = 4  # classes that the targeted loss needs
+LARGEST = 1e30  # of a raw output
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Per sampled example, ascending by id."""
+
+    ids: list[str]
+    labels: tuple[str, ...]
+    attacks: tuple[str, ...]  # the cascade
+    truth: NDArray[np.int64]
+    clusters: NDArray[np.str_] | None
+    probs: NDArray[np.float64]
+    error: NDArray[np.bool_]
+    right: NDArray[np.bool_]  # before the attack
+    attack: NDArray[np.str_]  # confirmed by probabilities and truth; "" where the example withstood all
+    attacked_probs: NDArray[np.float64]
+    distance: NDArray[np.float64]
+    unconfirmed: int
+    zero_gradient: NDArray[np.bool_]
+    check: NDArray[np.bool_]  # also attacked by Square alone, and without a bound
+    square_alone: NDArray[np.bool_]  # Square alone changed the answer
+    unbounded: NDArray[np.bool_]  # still right without a bound
+    outputs: NDArray[np.float64]
+    outputs_again: NDArray[np.float64]
+    files: list[tuple[bytes, bytes] | None]
+    saved: NDArray[np.bool_]  # the attacked image misleads the model as a file too
+
+    @property
+    def n(self) -> int:
+        return len(self.ids)
+
+    def coverage(self) -> Coverage:
+        errors = int(self.error.sum())
+        return Coverage(attempted=self.n, scored=self.n - errors, failed=errors)
+
+    def standing(self, attacks: Sequence[str]) -> NDArray[np.bool_]:
+        """(n,) right before, and changed by none of these attacks of the cascade."""
+        return self.right & ~np.isin(self.attack, list(attacks))
+
+
+def sample(data: Dataset, params: ImageAutoAttackParams, ctx: Context) -> NDArray[np.int64]:
+    """The rows that are attacked: seeded, in proportion to the labels, the same in run and merge."""
+    return stratified_sample(data.ids, data.truth, params.examples, ctx.seed)
+
+
+def checked(
+    data: Dataset, rows: NDArray[np.int64], params: ImageAutoAttackParams, ctx: Context
+) -> NDArray[np.bool_]:
+    """Which of the sampled rows also serve to check the attack itself: those of the smallest hash."""
+    rank = np.argsort([derive_seed(ctx.seed, f"check:{data.ids[row]}") / 2**128 for row in rows])
+    chosen: NDArray[np.bool_] = np.zeros(len(rows), dtype=bool)
+    chosen[rank[: params.check_examples]] = True
+    return chosen
+
+
+def collect(
+    states: Sequence[ShardState],
+    data: Dataset,
+    params: ImageAutoAttackParams,
+    ctx: Context,
+) -> Outcomes:
+    """Outcomes decided here, from probabilities, distances and the truth."""
+    rows = sample(data, params, ctx)
+    table, labels = records.join(states, RECORDS, data, rows), labels_of(states, ctx)
+    attacks = attacks_for(len(labels))
+    probs, error = read_probs(table.column("probs"), len(labels))
+    truth = data.class_indices(labels)[rows]
+    right = ~error & (np.argmax(np.nan_to_num(probs), axis=1) == truth)
+
+    def misled(column: str, distance: str | None = None) -> NDArray[np.bool_]:
+        """Where the answer of that column is wrong, and its image close enough."""
+        found, none = read_probs(table.column(column), len(labels))
+        wrong: NDArray[np.bool_] = ~none & (np.argmax(np.nan_to_num(found), axis=1) != truth)
+        if distance is not None:
+            far = np.nan_to_num(table.column(distance).to_numpy().astype(np.float64), nan=np.inf)
+            wrong &= far <= params.epsilon + SLACK
+        return wrong
+
+    claimed = np.array(table.column("attack").to_pylist(), dtype=object)
+    if any(name not in ("", *attacks) for name in claimed):
+        raise EvaluationError("bad_records", "A record names an attack that was not asked for. Run it again.")
+    confirmed = right & (claimed != "") & misled("attacked_probs", "distance")
+    outputs, missing = _outputs(table.column("outputs"), len(labels))
+    again, missing_again = _outputs(table.column("outputs_again"), len(labels))
+    return Outcomes(
+        ids=table.column("example_id").to_pylist(),
+        labels=labels,
+        attacks=attacks,
+        truth=truth,
+        clusters=None if data.clusters is None else data.clusters[rows],
+        probs=probs,
+        error=error,
+        right=right,
+        attack=np.where(confirmed, claimed, "").astype(np.str_),
+        attacked_probs=read_probs(table.column("attacked_probs"), len(labels))[0],
+        distance=table.column("distance").to_numpy().astype(np.float64),
+        unconfirmed=int((right & (claimed != "") & ~confirmed).sum()),
+        zero_gradient=right & np.array(table.column("zero_gradient").to_pylist(), dtype=object).astype(bool),
+        check=checked(data, rows, params, ctx),
+        square_alone=right & misled("square_probs", "square_distance"),
+        unbounded=right & ~misled("unbounded_probs"),
+        outputs=outputs[~(missing | missing_again)],
+        outputs_again=again[~(missing | missing_again)],
+        files=_files(table, confirmed),
+        saved=confirmed & misled("saved_probs"),
+    )
+
+
+def _outputs(column: pa.ChunkedArray, classes: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(n, K) raw outputs, and where there are none."""
+    held = column.to_pylist()
+    found = np.array([[np.nan] * classes if row is None else row for row in _of_length(held, classes)], float)
+    found = found.reshape(len(held), classes)
+    if not (np.abs(np.nan_to_num(found)) <= LARGEST).all():
+        raise EvaluationError("bad_records", "A record holds outputs that are no numbers. Run it again.")
+    return found, np.isnan(found).any(axis=1)
+
+
+def _of_length(held: list[list[float] | None], classes: int) -> list[list[float] | None]:
+    if any(row is not None and (len(row) != classes or None in row) for row in held):
+        raise EvaluationError("bad_records", "A record has the wrong number of outputs. Run it again.")
+    return held
+
+
+def _files(table: pa.Table, confirmed: NDArray[np.bool_]) -> list[tuple[bytes, bytes] | None]:
+    """Both files of the attacks that succeeded, where the run kept them."""
+    pairs = zip(table.column("before").to_pylist(), table.column("after").to_pylist(), strict=True)
+    return [
+        (before, after) if won and before and after else None
+        for won, (before, after) in zip(confirmed, pairs, strict=True)
+    ]
+
+
+def attacks_for(classes: int) -> tuple[str, ...]:
+    """The cascade for K classes: the targeted loss needs 4, the untargeted one 3, and cross-entropy is left for 2."""
+    second = ("apgd_t",) if classes >= TARGETED else ("apgd_dlr",) if classes == 3 else ()
+    return ("apgd_ce", *second, "fab_t", "square")
+
+
+def examples(outcomes: Outcomes, epsilon: float, titles: dict[str, str]) -> list[Example]:
+    """The first successes by id whose images were kept: before, after, and what changed."""
+    shown: list[Example] = []
+    for i, files in enumerate(outcomes.files):
+        if files is None or len(shown) == image_files.SHOWN:
+            continue
+        before = image_files.read(files[0])
+        shown.append(
+            image_files.example(
+                outcomes.ids[i],
+                before,
+                image_files.read(files[1], before.shape),
+                outcomes.labels,
+                int(outcomes.truth[i]),
+                outcomes.probs[i],
+                outcomes.attacked_probs[i],
+                recipe=titles[str(outcomes.attack[i])],
+                distance=round(min(float(outcomes.distance[i]), epsilon), 6),
+            )
+        )
+    return shown
+
+
+def warnings(outcomes: Outcomes, params: ImageAutoAttackParams) -> list[str]:
+    found = []
+    if outcomes.n < params.examples:
+        found.append(f"The data set has only {outcomes.n} examples; {params.examples} were asked for.")
+    if len(outcomes.labels) < TARGETED:
+        instead = "the untargeted one took its place" if len(outcomes.labels) == 3 else "it was left out"
+        found.append(
+            f"The model has {len(outcomes.labels)} classes. The targeted loss of AutoAttack's second attack needs "
+            f"{TARGETED}: {instead}."
+        )
+    if outcomes.unconfirmed:
+        found.append(f"{outcomes.unconfirmed} successes did not hold when asked again: counted as failures.")
+    return found
+
+
+def keep(outcomes: Outcomes, ctx: Context) -> None:
+    """Writes the attacked images that mislead the model as files, for later versions to withstand."""
+    won = [i for i, files in enumerate(outcomes.files) if files is not None and outcomes.saved[i]]
+    files = [files[1] for i in won if (files := outcomes.files[i]) is not None]
+    for file in files:
+        image_files.read(file)  # nothing but images leaves
+    keep_images(
+        ctx,
+        original_ids=[outcomes.ids[i] for i in won],
+        images=files,
+        labels=[outcomes.labels[int(outcomes.truth[i])] for i in won],
+        recipes=[str(outcomes.attack[i]) for i in won],
+    )
+
+
+def proportion_of(hits: NDArray[np.bool_], outcomes: Outcomes, among: NDArray[np.bool_]) -> stats.Estimate:
+    """Share of hits among the rows `among`, those without an answer unknown. At least one is answered."""
+    clusters = None if outcomes.clusters is None else outcomes.clusters[among]
+    return stats.proportion(hits[among], clusters, ~outcomes.error[among])

@@ -1,0 +1,144 @@
+"""The half of robustness.image_blackbox that holds the model: sends changed images until an answer changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from evaluations.engine.fingerprint import check_stopped
+from evaluations.models.protocol import Remote, Scores
+from evaluations.robustness import image_files, square
+from evaluations.robustness.image_ball import Ball
+from evaluations.robustness.image_blackbox_scores import RECORDS, levels_allowed, sample
+from evaluations.scoring import probs_column, with_labels
+from evaluations.spec import Shard, ShardState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from evaluations.context import Context
+    from evaluations.data.dataset import Dataset
+    from evaluations.models.protocol import Classifier
+    from evaluations.robustness.image_blackbox import ImageBlackBoxParams
+
+LEAST = 1e-30  # of a probability, under the logarithm
+
+
+@dataclass
+class Attack:
+    """One image under attack. Tensors (1, channels, height, width) with values from 0 to 1."""
+
+    place: int  # in the shard
+    truth: int
+    clean: Tensor
+    rng: np.random.Generator
+    best: Tensor
+    tried: Tensor
+    lowest: float = np.inf  # the smallest margin so far
+    queries: int = 0
+    file: bytes = b""  # the image that changed the answer
+
+    def hear(self, probs: NDArray[np.float64], sent: bytes) -> None:
+        """The answer to the image tried: kept where it lowers the margin. NaN is a query without an answer."""
+        self.queries += 1
+        logs = np.log(np.maximum(np.nan_to_num(probs, nan=1.0), LEAST))
+        margin = (
+            np.inf if np.isnan(probs).any() else float(logs[self.truth] - np.delete(logs, self.truth).max())
+        )
+        if margin < self.lowest:
+            self.best, self.lowest = self.tried, margin
+        if np.isfinite(probs).all() and int(probs.argmax()) != self.truth:
+            self.file = sent
+
+
+def attack_shard(
+    model: Classifier, data: Dataset, params: ImageBlackBoxParams, ctx: Context, shard: Shard
+) -> ShardState:
+    """Records: answers before, the file that changed the answer (else null), the answer to it asked again, queries."""
+    truth = data.class_indices(model.labels)
+    rows = sample(data, params, ctx)[shard.start : shard.stop]
+    before = ctx.predictions(model, data, rows)
+    after = Scores.blank(len(rows), len(model.labels))
+    ball = Ball("Linf", levels_allowed(params) / 255)
+    right = ~before.errors & (np.argmax(np.nan_to_num(before.probs), axis=1) == truth[rows])
+    attacks = []
+    for place in np.flatnonzero(right):
+        row = rows[place]
+        (image,) = data.images(rows[place : place + 1])
+        begun = _begin(int(place), int(truth[row]), image, ctx.rng(f"{data.ids[row]}:square"), ball)
+        if begun is None:  # an image that the model answers to and that cannot be opened here is not attacked
+            before.errors[place] = True
+        else:
+            attacks.append(begun)
+    _all_at_once(model, attacks, params.queries, ball, ctx, len(rows))
+    won = [attack for attack in attacks if attack.file]
+    for attack in attacks:
+        if attack.lowest == np.inf and not attack.file:  # no query was answered
+            before.errors[attack.place] = True
+    if won:
+        again = _asked(model, [attack.file for attack in won], "again")
+        after.put(np.array([attack.place for attack in won]), again)
+    files: list[bytes | None] = [None] * len(rows)
+    queries: NDArray[np.int64] = np.zeros(len(rows), dtype=np.int64)
+    for attack in attacks:
+        files[attack.place], queries[attack.place] = attack.file or None, attack.queries
+    table = pa.table(
+        {
+            "example_id": pa.array(data.ids[rows].tolist(), pa.string()),
+            "probs": probs_column(before.probs, before.errors),
+            "attacked": pa.array(files, pa.binary()),
+            "attacked_probs": probs_column(after.probs, after.errors | ~after.seen),
+            "queries": pa.array(queries.tolist(), pa.int64()),
+        }
+    )
+    assert set(table.column_names) == {"example_id", *RECORDS}
+    return ShardState(with_labels(table, model.labels), {"errors": int(before.errors.sum())})
+
+
+def _begin(place: int, truth: int, image: bytes, rng: np.random.Generator, ball: Ball) -> Attack | None:
+    levels = image_files.levels_of(image, "L" if image_files.is_grey(image) else "RGB")
+    if levels is None:
+        return None
+    clean = torch.from_numpy(levels.astype(np.float32))[None] / 255
+    first = square.beginning(clean, [rng], ball)
+    return Attack(place, truth, clean, rng, best=first, tried=first)
+
+
+def _all_at_once(
+    model: Classifier, attacks: Sequence[Attack], queries: int, ball: Ball, ctx: Context, rows: int
+) -> None:
+    """Every query of the attacks still under way is sent with those of the others."""
+    active = list(attacks)
+    for query in range(queries):
+        if not active:
+            break
+        ctx.stop_if_cancelled()
+        ctx.progress(rows - len(active), rows, "attacking")
+        if query:
+            share = square.share_of(query, queries)
+            for attack in active:
+                attack.tried = square.proposal(attack.best, attack.clean, [attack.rng], share, ball)
+        files = [_file_of(attack.tried) for attack in active]
+        scores = _asked(model, files, "attack")
+        for attack, probs, file in zip(active, scores.probs, files, strict=True):
+            attack.hear(probs, file)
+        active = [attack for attack in active if not attack.file]
+
+
+def _asked(model: Classifier, files: list[bytes], question: str) -> Scores:
+    """The answers to image files. Raises what stopped a service from being asked, such as its budget."""
+    if isinstance(model, Remote):
+        model.question = f"robustness.image_blackbox:{question}"
+    scores = model.predict_proba(files)
+    check_stopped(model)
+    return scores
+
+
+def _file_of(image: Tensor) -> bytes:
+    return image_files.written(np.round(image[0].numpy() * 255).astype(np.uint8))
