@@ -35,12 +35,14 @@ def of_pairs(
     asked: Sequence[Sequence[tuple[str, str]]],
     *,
     greedy: bool = False,
+    sample: int = 0,
 ) -> ShardState:
     """ln p(continuation | context) of several pairs per row; null where one of them has no answer.
 
-    With `greedy`, also whether each token was the most probable one: the columns are WITH_GREEDY.
+    With `greedy`, also whether each token was the most probable one: the columns are WITH_GREEDY. `sample` numbers
+    repeated questions: each is asked anew.
     """
-    return _asked(model, data, ctx, rows, asked, "likelihoods", model.loglikelihoods, greedy)
+    return _asked(model, data, ctx, rows, asked, "likelihoods", model.loglikelihoods, greedy, sample)
 
 
 def of_texts(
@@ -65,6 +67,7 @@ def _asked(
     kind: str,
     question: Callable[[Sequence[Any]], list[Likelihood | None]],
     greedy: bool,
+    sample: int = 0,
 ) -> ShardState:
     def ask(positions: NDArray[np.int64]) -> pa.Table:
         found = iter(question([request for i in positions for request in asked[i]]))
@@ -77,7 +80,8 @@ def _asked(
 
     # What is asked is part of the id, so that other prompts of the same row are other questions.
     ids = np.array([f"{data.ids[i]}:{_digest(held)}" for i, held in zip(rows, asked, strict=True)])
-    table = ctx.answers(model, kind, ids, ask, "scoring", SCHEMA)
+    again = {"sample": sample} if sample else {}
+    table = ctx.answers(model, kind, ids, ask, "scoring", SCHEMA, **again)
     columns = {name: table.column(name).combine_chunks() for name in (WITH_GREEDY if greedy else COLUMNS)}
     return ShardState(records.table_of(data, rows, columns), {"errors": columns["logprob"].null_count})
 
