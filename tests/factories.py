@@ -22,7 +22,19 @@ from auditor.reports import services as reports
 from auditor.reports.models import ReportCard
 from evaluations import charts, stats
 from evaluations.quality.calibration_error import Bins
-from evaluations.spec import Chart, Cost, Coverage, EvaluationResult, Example, Interval, Metric, MetricStatus
+from evaluations.spec import (
+    Chart,
+    Cost,
+    Coverage,
+    EvaluationResult,
+    Example,
+    Heat,
+    Interval,
+    Metric,
+    MetricStatus,
+    Picture,
+)
+from tests import png_files
 
 WORKER = "worker-1:4711"
 SANDBOX = {
@@ -285,6 +297,71 @@ def attacks(*texts: str, recipe: str = "deepwordbug", label: str = "positive") -
         "kind": ["text_attack"] * len(texts),
     }
     return parquet_bytes(pa.table(columns))
+
+
+def explained() -> tuple[Example, ...]:
+    """An attacked text with what speaks for the answer before and after, a row of a table, and an attacked image."""
+    before = ("a", "thoughtful", ",", "pro", "##voca", "##tive", "human", "##izing", "film", ".")
+    after = ("a", "thou", "##ful", ",", "pro", "##vca", "##tive", "human", "##izing", "film", ".")
+    grid = tuple(f"row {r}, column {c}" for r in range(1, 5) for c in range(1, 5))
+    pictures = (("Before", 90), ("After", 110), ("Difference, 10 times amplified", 200))
+    return (
+        Example(
+            id="sentence-17",
+            kind="attack_success",
+            before="a thoughtful , provocative humanizing film .",
+            after="a thouful , provcative humanizing film .",
+            changed=((1, 1), (3, 3)),
+            heat=(
+                Heat(
+                    answer="positive",
+                    features=before,
+                    values=(0.01, 0.31, 0.0, 0.08, 0.05, 0.04, 0.12, 0.1, -0.06, 0.0),
+                ),
+                Heat(
+                    side="after",
+                    answer="positive",
+                    features=after,
+                    values=(0.0, -0.14, -0.22, 0.0, 0.03, -0.09, 0.02, 0.11, 0.08, -0.04, 0.0),
+                ),
+            ),
+            facts={"true_label": "positive", "answer_before": "positive", "answer_after": "negative"},
+        ),
+        Example(
+            id="person-3",
+            kind="attribution",
+            heat=(
+                Heat(
+                    answer=">50K",
+                    features=("age", "education", "hours_per_week"),
+                    values=(0.21, -0.34, 0.02),
+                    text=False,
+                ),
+            ),
+        ),
+        Example(
+            id="image-5",
+            kind="image_attack",
+            heat=(
+                Heat(
+                    answer="cat", features=grid, values=tuple(0.02 * (i - 6) for i in range(16)), text=False
+                ),
+            ),
+            pictures=tuple(
+                Picture(
+                    title=title,
+                    alt=f"{title} of the attack",
+                    png=png_files.text(png_files.png(32, 32, value)),
+                )
+                for title, value in pictures
+            ),
+        ),
+        Example(
+            id="image-6",
+            kind="image_attack",
+            pictures=(Picture(title="Before", alt="An image", png=png_files.text(b"<svg/>")),),
+        ),
+    )
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

@@ -20,9 +20,14 @@ OUTCOMES = {
 }
 # What the two texts of an example are, by its kind: as the page and the report head them.
 _WRITTEN = ("Asked", "Answered")
+_CHANGED = ("Before", "After")
 EXAMPLE_SIDES = {
-    "attack_success": ("Before", "After"),
+    "attack_success": _CHANGED,
+    "behaviour_failure": _CHANGED,
+    "corruption": _CHANGED,
+    "image_attack": _CHANGED,
     "judged_fail": _WRITTEN,
+    "known_attack": ("Attack", ""),
     "leaked": ("In training", "In the test"),
     "not_repeated": ("First answer", "Second answer"),
     "unsupported_answer": _WRITTEN,

@@ -1,9 +1,11 @@
-"""Examples of a run, with the words that an attack changed marked. Pure."""
+"""Examples of a run: texts with the changed words marked, attributions, pictures. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from auditor.reports import heats, pictures
+from auditor.reports.pictures import Png
 from evaluations.spec import Example
 
 
@@ -14,14 +16,25 @@ class Word:
 
 
 @dataclass(frozen=True)
+class ShownPicture:
+    """A picture with its words; `png` is None where it is none that may be shown."""
+
+    title: str
+    alt: str
+    png: Png | None
+
+
+@dataclass(frozen=True)
 class Shown:
-    """An example split into words, before and after."""
+    """An example made ready for the page, its texts split into words."""
 
     id: str
     kind: str
     before: list[Word]
     after: list[Word]
     facts: dict[str, str | float | int]
+    heats: list[heats.Map]
+    pictures: list[ShownPicture]
 
 
 def show(example: Example) -> Shown:
@@ -34,6 +47,8 @@ def show(example: Example) -> Shown:
         _words(example.before, before),
         _words(example.after, after),
         dict(example.facts),
+        heats.maps([heat.model_dump() for heat in example.heat]),
+        [ShownPicture(one.title, one.alt, pictures.plain_png(one.png)) for one in example.pictures],
     )
 
 

@@ -36,6 +36,11 @@ urlpatterns = [
         name="evaluation_examples",
     ),
     path(
+        "cards/<str:card_id>/evaluations/<str:item>/attacks/",
+        evaluations.keep_attacks,
+        name="evaluation_attacks",
+    ),
+    path(
         "cards/<str:card_id>/evaluations/<str:item>/<str:name>.csv", evaluations.chart_csv, name="chart_csv"
     ),
     path("policies/", policies.index, name="policy_list"),

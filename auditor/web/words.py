@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
 
 from auditor.policies.document import AppliesWhen
-from auditor.reports import sentences
+from auditor.reports import heats, sentences
 from auditor.web import cardview, numbers
 from evaluations import catalogue
 from evaluations.spec import EvaluationError
@@ -246,8 +247,21 @@ def fact_name(name: str) -> str:
         "numbers": _("unsupported numbers"),
         "same as": _("same as"),
         "split": _("split"),
+        "answer": _("answer"),
+        "probability": _("probability"),
+        "recipe": _("recipe"),
+        "corruption": _("corruption"),
+        "severity": _("severity"),
+        "distance": _("distance"),
+        "test": _("test"),
     }
     return known.get(name, name.replace("_", " "))
+
+
+def fact_value(value: str) -> str:
+    """A fact's value where it is one of a few words; what a model or its data say stays as it is."""
+    known = {"yes": _("yes"), "no": _("no")}
+    return known.get(value, value)
 
 
 def example_side(kind: str, which: int) -> str:
@@ -262,9 +276,37 @@ def example_side(kind: str, which: int) -> str:
         "First answer": _("First answer"),
         "Second answer": _("Second answer"),
         "Input": _("Input"),
+        "Attack": _("Attack"),
     }
     named = sentences.EXAMPLE_SIDES.get(kind, sentences.INPUT_ALONE)[which]
     return known.get(named, named)
+
+
+def picture_title(title: str) -> str:
+    """What a picture of an example shows; how often a difference was amplified is kept."""
+    times = re.fullmatch(r"Difference, ([\d.]+) times amplified", title)
+    if times:
+        return _("Difference, %(n)s times amplified") % {"n": times.group(1)}
+    known = {
+        "Before": _("Before"),
+        "After": _("After"),
+        "Attack": _("Attack"),
+        "Difference": _("Difference"),
+        "Input": _("Input"),
+    }
+    return known.get(title, title)
+
+
+def heat_title(shown: heats.Map) -> str:
+    """Which answer an attribution explains, and of which of two texts."""
+    if not shown.answer:
+        return (
+            _("What the answer rests on, after") if shown.side == "after" else _("What the answer rests on")
+        )
+    named = {"answer": shown.answer}
+    if shown.side == "after":
+        return _("What speaks for the answer “%(answer)s”, after") % named
+    return _("What speaks for the answer “%(answer)s”") % named
 
 
 def chart_title(title: str) -> str:

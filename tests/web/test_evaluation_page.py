@@ -81,6 +81,74 @@ def test_examples_are_hidden_until_asked_for_and_showing_them_is_recorded(
     assert (seen.viewer, seen.card) == (reviewer, text_card)
 
 
+def test_an_attribution_is_text_with_the_strength_of_each_part_and_a_table(
+    browse: Browse, reviewer: User, attacked_card: ReportCard
+) -> None:
+    answer = browse(reviewer).post(f"/cards/{attacked_card.pk}/evaluations/misspelling/examples/")
+    html, text = answer.content.decode(), text_of(answer)
+    assert '<span class="h for-4" data-value="+0.310" title="+0.310">thoughtful</span>' in html
+    assert '<span class="h against-3" data-value="−0.220" title="−0.220">ful</span>' in html
+    assert "human</span><span" in html  # pieces of a word follow each other
+    assert "What speaks for the answer “positive” What" not in text
+    assert "What speaks for the answer “positive”, after" in text
+    table = text[text.index("What speaks for the answer “>50K”") :]
+    assert table.index("education") < table.index("−0.340") < table.index("age") < table.index("+0.210")
+    assert " style=" not in html  # the page's policy would refuse it
+
+
+def test_pictures_are_part_of_the_page_that_is_recorded_and_have_words(
+    browse: Browse, reviewer: User, attacked_card: ReportCard
+) -> None:
+    client = browse(reviewer)
+    page = f"/cards/{attacked_card.pk}/evaluations/misspelling/"
+    assert "data:image/png" not in client.get(page).content.decode()
+    answer = client.post(f"{page}examples/")
+    html = answer.content.decode()
+    assert html.count('<img src="data:image/png;base64,') == 3
+    assert 'width="32" height="32" alt="After of the attack">' in html
+    assert "Difference, 10 times amplified" in html
+    assert "Not shown: it is no PNG of at most 1,024 points a side." in text_of(answer)
+    assert "img-src 'self' data:" in answer["Content-Security-Policy"]
+
+
+def test_attacks_are_kept_from_the_page_and_shown_as_a_data_set(
+    browse: Browse, engineer: User, attacked_card: ReportCard
+) -> None:
+    client = browse(engineer)
+    page = f"/cards/{attacked_card.pk}/evaluations/misspelling/"
+    assert 'value="sentences-attacks"' in client.get(page).content.decode()
+    answer = client.post(f"{page}attacks/", {"name": "sentences-attacks"}, follow=True)
+    assert answer.redirect_chain[-1][0] == "/datasets/sentences-attacks/?version=1"
+    text = text_of(answer)
+    assert "2 attacks are new in it." in text
+    assert "Made of attacks in sentiment@1.1.0 (sentences@1, n = 2)" in text
+    again = text_of(client.post(f"{page}attacks/", {"name": "sentences-attacks"}, follow=True))
+    assert "0 attacks are new in it. 2 attacks were already in it." in again
+    assert not Exposure.objects.exists()
+
+
+def test_a_name_that_is_taken_is_said_beside_the_field(
+    browse: Browse, engineer: User, attacked_card: ReportCard
+) -> None:
+    page = f"/cards/{attacked_card.pk}/evaluations/misspelling/attacks/"
+    answer = browse(engineer).post(page, {"name": "sentences"})
+    assert answer.status_code == 409
+    assert "sentences is a data set of another kind." in text_of(answer)
+    assert 'value="sentences"' in answer.content.decode()
+
+
+def test_attacks_are_kept_by_those_who_may_submit_data_alone(
+    browse: Browse, reviewer: User, attacked_card: ReportCard, failing_card: ReportCard
+) -> None:
+    client = browse(reviewer)
+    page = f"/cards/{attacked_card.pk}/evaluations/misspelling/"
+    assert "Keep these attacks" not in text_of(client.get(page))
+    assert client.post(f"{page}attacks/", {"name": "mine"}).status_code == 403
+    assert (
+        client.post(f"/cards/{failing_card.pk}/evaluations/groups/attacks/", {"name": "m"}).status_code == 404
+    )
+
+
 def test_whoever_submits_models_sees_no_row_of_held_out_data(
     browse: Browse, engineer: User, text_card: ReportCard
 ) -> None:

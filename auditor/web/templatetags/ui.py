@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
-from auditor.reports import charts
+from auditor.reports import charts, heats
 from auditor.web import numbers, words
 from auditor.web.states import AREAS, ICONS, State, state
 
@@ -166,6 +166,28 @@ def share(percent: float) -> str:
     return "< 0.1%" if 0 < percent < 0.1 else f"{percent:.1f}%"
 
 
+@register.simple_tag
+def heat_level(level: int) -> str:
+    """The class of a strength: `for-3`, `against-1`, or none."""
+    return f"{'for' if level > 0 else 'against'}-{abs(level)}" if level else "none"
+
+
+@register.simple_tag
+def signed_bar(share: float) -> SafeString:
+    """A bar from the middle to the right or left. Its number stands beside it."""
+    length = round(58 * min(1.0, abs(share)), 1)
+    return format_html(
+        '<svg class="signed {}" viewBox="0 0 120 12" width="120" height="12" aria-hidden="true" focusable="false">'
+        '<path d="M60 0v12"></path><rect x="{}" y="2" width="{}" height="8"></rect></svg>',
+        "for" if share >= 0 else "against",
+        60 if share >= 0 else round(60 - length, 1),
+        length,
+    )
+
+
+register.filter("signed", heats.signed)
+register.filter("picture_title", words.picture_title)
+register.filter("heat_title", words.heat_title)
 register.filter("meaning_of", words.meaning)
 register.filter("short_reason", words.short_reason)
 register.filter("applies_to", words.applies_to)
@@ -173,4 +195,5 @@ register.filter("chart_title", words.chart_title)
 register.filter("chart_column", words.chart_column)
 register.filter("interval_method", words.interval_method)
 register.filter("fact_name", words.fact_name)
+register.filter("fact_value", words.fact_value)
 register.filter("example_side", words.example_side)

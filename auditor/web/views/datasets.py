@@ -47,6 +47,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
         "shown": shown,
         "columns": _columns(shown) if shown else [],
         "groups": _groups(shown) if shown else [],
+        "origins": shown.provenance.get("attacks", []) if shown else [],
         "audits": list(
             visible(who, Audit)
             .filter(dataset_version=shown)

@@ -9,12 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
+from auditor.audits import keeping
 from auditor.core import store
 from auditor.core.access import fetch
 from auditor.core.errors import DomainError, not_found
@@ -44,6 +48,14 @@ class ShownChart:
         ]
 
 
+@dataclass(frozen=True)
+class Refused:
+    """What was asked for, and why it was not done."""
+
+    name: str
+    error: DomainError
+
+
 @login_required
 @require_safe
 def detail(request: HttpRequest, card_id: str, item: str) -> HttpResponse:
@@ -61,6 +73,28 @@ def examples(request: HttpRequest, card_id: str, item: str) -> HttpResponse:
     response = _page(request, row, item, [show(example) for example in found])
     response["Cache-Control"] = "no-store"
     return response
+
+
+@login_required
+@require_POST
+def keep_attacks(request: HttpRequest, card_id: str, item: str) -> HttpResponse:
+    """Keep the attacks that succeeded as a data set, and go there. None of them is shown by it."""
+    row = fetch(principal(request), ReportCard, pk=card_id)
+    name = request.POST.get("name", "").strip()
+    try:
+        kept = keeping.keep_attacks(principal=principal(request), audit=row.audit, item=item, name=name)
+    except DomainError as error:
+        return _page(request, row, item, refused=Refused(name, error))
+    known = ngettext("%(n)s attack was already in it.", "%(n)s attacks were already in it.", kept.known) % {
+        "n": f"{kept.known:,}"
+    }
+    added = ngettext("%(n)s attack is new in it.", "%(n)s attacks are new in it.", kept.added) % {
+        "n": f"{kept.added:,}"
+    }
+    messages.success(request, cardview.between([added, known] if kept.known else [added]))
+    return redirect(
+        f"{reverse('dataset_detail', args=[kept.version.dataset.name])}?version={kept.version.version}"
+    )
 
 
 @login_required
@@ -95,12 +129,18 @@ def _attempts(card: Mapping[str, Any], item: str) -> cardview.ItemRuns:
 
 
 def _page(
-    request: HttpRequest, row: ReportCard, item: str, shown: Sequence[Shown] | None = None
+    request: HttpRequest,
+    row: ReportCard,
+    item: str,
+    shown: Sequence[Shown] | None = None,
+    refused: Refused | None = None,
 ) -> HttpResponse:
     card = json.loads(row.canonical)
     found = _attempts(card, item)
     run = found.last
-    stored = [a for a in run["artifacts"] if a["kind"] == "examples"]
+    kinds = {artifact["kind"] for artifact in run["artifacts"]}
+    stored = "examples" in kinds
+    data = row.audit.dataset_version.dataset
     context = {
         "row": row,
         "card": card,
@@ -112,11 +152,16 @@ def _page(
         "tables": evalview.slice_tables(run),
         "charts": [ShownChart(chart, _drawing(chart, f"c{i}")) for i, chart in enumerate(run["charts"])],
         "methods": evalview.methods(run, card),
-        "has_examples": bool(stored),
+        "has_examples": stored,
+        "may_keep": "attacks" in kinds and principal(request).may("submit", data.team_id),
+        "refused": refused,
+        "suite_name": refused.name if refused else f"{data.name[:52]}-attacks",
         "refusal": may_show(principal(request), row) if stored else "",
         "shown": shown,
+        "has_heat": any(heat.tokens or heat.cells for one in shown or () for heat in one.heats),
     }
-    return render(request, "evaluations/detail.html", context)
+    status = refused.error.status if refused else 200
+    return render(request, "evaluations/detail.html", context, status=status)
 
 
 def _drawing(chart: Mapping[str, Any], scope: str) -> SafeString | str:

@@ -52,4 +52,25 @@
     const fold = document.getElementById(id);
     if (fold) fold.open = true;
   }));
+
+  // an attribution: the value of the part under the pointer, or of the one that the arrow keys are at
+  document.querySelectorAll("[data-heat]").forEach((text) => {
+    const said = document.getElementById(text.dataset.heat);
+    const parts = [...text.querySelectorAll("[data-value]")];
+    let at = -1;
+    const tell = (next) => {
+      if (next < 0 || next >= parts.length) return;
+      if (at >= 0) parts[at].classList.remove("at");
+      at = next;
+      parts[at].classList.add("at");
+      said.textContent = `${parts[at].textContent.trim()} ${parts[at].dataset.value}`;
+    };
+    const steps = { ArrowRight: () => at + 1, ArrowLeft: () => Math.max(at - 1, 0), Home: () => 0, End: () => parts.length - 1 };
+    text.addEventListener("pointerover", (event) => tell(parts.indexOf(event.target.closest("[data-value]"))));
+    text.addEventListener("keydown", (event) => {
+      if (!steps[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      tell(steps[event.key]());
+    });
+  });
 })();
