@@ -39,6 +39,8 @@ BUILT_IN = {
     "fairness.calibration": "evaluations.fairness.calibration",
     "fairness.ll144": "evaluations.fairness.ll144",
     "robustness.text_char": "evaluations.robustness.text_char",
+    "robustness.image_autoattack": "evaluations.robustness.image_autoattack",
+    "robustness.image_blackbox": "evaluations.robustness.image_blackbox",
     "robustness.text_behaviour": "evaluations.robustness.text_behaviour",
     "robustness.prompt_sensitivity": "evaluations.robustness.prompt_sensitivity",
     "explainability.faithfulness": "evaluations.explainability.faithfulness",
