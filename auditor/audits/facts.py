@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auditor.policies.document import Facts
 from auditor.registry.models import DatasetVersion, ModelVersion
-from evaluations.spec import Modality, Role
+from evaluations.spec import Modality, ModelFormat, Role
 
 
 def facts_of(model_version: ModelVersion, dataset_version: DatasetVersion) -> Facts:
@@ -15,4 +15,5 @@ def facts_of(model_version: ModelVersion, dataset_version: DatasetVersion) -> Fa
         roles=frozenset(roles.values()),
         sensitive_columns=tuple(sorted(c for c, r in roles.items() if r is Role.SENSITIVE)),
         parent=model_version.parent_id is not None,
+        format=ModelFormat(model_version.format),
     )

@@ -68,6 +68,7 @@ def facts_of(model: ModelRef, data: DataRef) -> Facts:
         roles=frozenset(data.roles.values()),
         sensitive_columns=tuple(sorted(data.columns(Role.SENSITIVE))),
         parent=model.parent is not None,
+        format=model.format,
     )
 
 

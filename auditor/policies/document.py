@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evaluations import catalogue
-from evaluations.spec import EvaluationError, MetricSpec, Modality, Role
+from evaluations.spec import EvaluationError, MetricSpec, Modality, ModelFormat, Role
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
 
@@ -26,6 +26,7 @@ class Facts(Part):
     roles: frozenset[Role]
     sensitive_columns: tuple[str, ...] = ()
     parent: bool = False  # the version names one that it is compared with
+    format: ModelFormat | None = None  # of the version's files
 
 
 class AppliesWhen(Part):
@@ -34,12 +35,14 @@ class AppliesWhen(Part):
     modality: tuple[Modality, ...] = ()
     roles: tuple[Role, ...] = ()
     parent: bool = False  # only versions that name a parent
+    format: tuple[ModelFormat, ...] = ()  # only such files: gradients need weights, for instance
 
     def holds(self, facts: Facts) -> bool:
         return (
             (not self.modality or facts.modality in self.modality)
             and set(self.roles) <= facts.roles
             and (facts.parent or not self.parent)
+            and (not self.format or facts.format in self.format)
         )
 
 

@@ -61,6 +61,10 @@ def applies_to(when: AppliesWhen) -> str:
     if when.roles:
         roles = _(", ").join(role_name(r) for r in when.roles)
         parts.append(_("only where the data have a column with the role: %(roles)s") % {"roles": roles})
+    if when.parent:
+        parts.append(_("only for versions that name a parent"))
+    if when.format:
+        parts.append(_("only for files in the format: %(formats)s") % {"formats": _(", ").join(when.format)})
     return _("; ").join(parts)
 
 
