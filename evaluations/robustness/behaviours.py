@@ -24,7 +24,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _MISTYPED = re.compile(r"(?<![\w'’@#./-])[A-Za-z]{4,}(?![\w'’@./-])")  # no addresses, no halves of words
 _SENTENCE = re.compile(r"[.!?;:\n]")
 _TURNED = re.compile(  # what stands before a verb and already turns it round, or makes it a wish
-    r"\b(?:not|no|never|none|nothing|nobody|neither|nor|hardly|barely|without|if|unless|wish\w*|than|though|\w+n['’]t)\b",
+    r"\b(?:not|no|never|none|nothing|nobody|neither|nor|hardly|barely|without|cannot|unlike|if|unless|wish\w*|than|though|\w+n['’]t)\b",
     re.IGNORECASE,
 )
 
@@ -139,7 +139,8 @@ def other_names(text: str, rng: Generator) -> str | None:
 def negated(adjectives: Sequence[str]) -> Change:
     """A change of "is good" into "is not good", wherever nothing before it in its sentence turns it round already."""
     pattern = re.compile(
-        rf"\b(is|are|was|were|am)( +(?:(?:very|really|so|truly|quite) +)?(?:{'|'.join(adjectives)}))\b",
+        rf"\b(is|are|was|were|am|(?:it|he|she|that|this)['’]s|(?:you|we|they)['’]re|I['’]m)"
+        rf"( +(?:an? +)?(?:(?:very|really|so|truly|quite) +)?(?:{'|'.join(adjectives)}))\b(?! (?:deal|many)\b)",
         re.IGNORECASE,
     )
 

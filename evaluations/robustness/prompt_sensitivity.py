@@ -43,7 +43,7 @@ NULL = "answers exchanged at random between the templates within each example (i
 
 class PromptSensitivityParams(ScoredParams):
     examples: int = Field(
-        default=300, ge=1, le=100_000, title="Examples", description="How many to ask, drawn at random."
+        default=300, ge=1, le=10_000, title="Examples", description="How many to ask, drawn at random."
     )
     templates: tuple[Annotated[str, Field(max_length=20_000)], ...] = Field(
         default=(),
@@ -170,7 +170,7 @@ class PromptSensitivity:
             unit="proportion",
             direction=Direction.LOWER,
             formula="examples not answered alike under every template (the same choice; for free text, right each "
-            f"time or wrong each time) / examples; {WILSON}",
+            f"time or wrong each time) / examples; {WILSON}; in the upper end what could not be read differs",
             reference=MIZRAHI,
             plain="For {value} of the examples the answer depends on how one asks.",
         ),
@@ -179,7 +179,8 @@ class PromptSensitivity:
             title="Answers that differ when asked again",
             unit="proportion",
             direction=Direction.LOWER,
-            formula=f"examples not answered alike each time the first template was asked / examples; {WILSON}",
+            formula=f"examples not answered alike each time the first template was asked / examples; {WILSON}; in "
+            "the upper end what could not be read differs",
             reference="Atil et al. 2024, arXiv 2408.04667",
             plain="Asked again in the same way, the model answered {value} of the examples differently.",
         ),

@@ -131,12 +131,21 @@ def _over_templates(asked: Asked, floor: Metric, ctx: Context) -> list[Metric]:
             ),
             n=n,
         ),
-        _share("disagreement", _differ(asked.chosen[:, :count]), asked, complete),
+        _disagreement("disagreement", asked, range(count), complete),
     ]
 
 
-def _differ(chosen: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return np.asarray((chosen != chosen[:, :1]).any(axis=1))
+def _disagreement(name: str, asked: Asked, which: Sequence[int], known: NDArray[np.bool_]) -> Metric:
+    """Examples not answered alike. A text that names nothing differs from others; in the upper end it may differ
+    from any."""
+    chosen, unread = asked.chosen[:, which], (asked.status[:, which] == "unread").any(axis=1)
+    differ = (chosen != chosen[:, :1]).any(axis=1)
+    metric = _share(name, differ, asked, known)
+    most = _share(name, differ | unread, asked, known).interval
+    assert metric.interval is not None
+    assert most is not None
+    high = max(metric.interval.high, most.high)
+    return metric.model_copy(update={"interval": metric.interval.model_copy(update={"high": high})})
 
 
 # --- the same template again ----------------------------------------------------------------------------
@@ -158,7 +167,7 @@ def _repeats(asked: Asked, params: PromptSensitivityParams) -> list[Metric]:
     )
     floor = Interval(low=min(low, value), high=max(high, value), method=found.interval.method)
     return [
-        _share("repeat_disagreement", _differ(asked.chosen[:, which]), asked, ~missing),
+        _disagreement("repeat_disagreement", asked, which, ~missing),
         Metric(name="repeatability_floor", value=value, interval=floor, n=asked.n),
     ]
 

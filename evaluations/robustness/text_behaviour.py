@@ -44,7 +44,7 @@ class TextBehaviourParams(PromptParams):
     examples: int = Field(
         default=1000,
         ge=1,
-        le=100_000,
+        le=20_000,
         title="Examples",
         description="How many texts to change, drawn at random.",
     )

@@ -209,6 +209,13 @@ def test_written_choices_are_read_and_what_names_none_is_wrong_and_counted(tmp_p
     assert got["unparsed_rate", "template=2"].value == 1.0
     assert got["spread", "all"].value == 1.0
     assert any("under the templates 2 (100%)" in warning for warning in result.warnings)
+    assert got["disagreement", "all"].value == 1.0
+
+    mute = by_place(audit(tmp_path, table, tasks.ROLES, seq.Writing(lambda prompt, seed: "Hm.")))
+    for name in ("spread", "spread_excess", "disagreement"):
+        whole = mute[name, "all"].interval
+        assert whole is not None
+        assert (mute[name, "all"].value, whole.high) == (0.0, 1.0), "what says nothing of use passes nothing"
 
 
 def test_labels_and_free_answers_are_told_apart_by_the_data(tmp_path: Path) -> None:

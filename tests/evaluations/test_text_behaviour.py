@@ -65,6 +65,13 @@ def made_of(test: str, text: str, seed: int = 0) -> str | None:
         ("negated_praise", "Nothing is good. It isn't good, and it is not great.", None),  # turned already
         ("negated_praise", "Nothing came. It is good, is bad.", "Nothing came. It is not good, is bad."),
         ("negated_blame", "It is good, is bad.", "It is good, is not bad."),
+        (
+            "negated_praise",
+            "IT'S A REALLY GOOD FILM, John's nice friend.",
+            "IT'S NOT A REALLY GOOD FILM, John's nice friend.",
+        ),
+        ("negated_praise", "It’s great, they're a good pair.", "It’s not great, they're not a good pair."),
+        ("negated_praise", "It cannot be enjoyed, since it is nice.", None),
         ("names", "Nobody of the name of Will or Grace.", None),  # words as well as names
     ],
 )
