@@ -302,6 +302,29 @@ def test_a_language_model_is_asked_for_a_label_and_graded_by_label_alone(tmp_pat
     assert {m.status for m in unread.metrics} == {MetricStatus.NOT_ESTIMABLE}
 
 
+def test_texts_of_one_person_count_as_what_they_are_worth(tmp_path: Path) -> None:
+    texts = [f"{'Film' if i // 10 % 2 else 'film'} {i} is fine." for i in range(200)]
+    table = pd.DataFrame(
+        {"id": [f"t{i:04d}" for i in range(200)], "text": texts, "who": [i // 10 for i in range(200)]}
+    )
+    shouting = Reading(lambda rows: np.array([[0.1, 0.9] if "F" in t else [0.9, 0.1] for t in rows]))
+    roles = {"id": Role.ID, "text": Role.INPUT}
+    params: dict[str, Any] = {"invariance": ("title_case",), "directional": ()}
+    found = []
+    for more in ({}, {"who": Role.CLUSTER}):
+        data = make.data_ref(table, tmp_path, {**roles, **more})
+        asked = make.request("robustness.text_behaviour", data, READER, **params)
+        result = make.evaluate(catalogue.get("robustness.text_behaviour"), shouting, asked, tmp_path)
+        found.append(next(m for m in result.metrics if m.name == "failure_rate"))
+    apart, together = found
+    assert apart.value == together.value == 0.5
+    assert apart.interval == wilson(100, 200)
+    assert together.interval is not None
+    assert together.interval.method == "wilson_clustered"
+    assert together.n_effective is not None
+    assert together.n_effective < 21  # twenty people, each of whom answers alike
+
+
 def test_odd_and_long_texts_end_with_a_status(tmp_path: Path) -> None:
     odd = ["", "👩‍👩‍👧‍👦", "中文電影很好看", "هذا فيلم جيد"]
     result = audit(tmp_path, odd, Reading(counting))
