@@ -1,4 +1,4 @@
-"""Lists of numbers in records, checked, and means of scores whose bounds are known."""
+"""Lists of numbers in records, checked, and means and ratios of what is made of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from evaluations import stats
 from evaluations.spec import EvaluationError, Interval
+from evaluations.stats.sums import intervals_of_sums
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,3 +53,28 @@ def mean_within(
     held = stats.spanning(ends[0], ends[1], value)
     held = held.model_copy(update={"low": max(held.low, low), "high": min(held.high, high)})
     return value, held
+
+
+def pooled_ratio(
+    above: NDArray[np.float64],
+    below: NDArray[np.float64],
+    units: NDArray[Any],
+    rng: np.random.Generator,
+) -> tuple[float, Interval | None]:
+    """Σ above / Σ below over (n,) examples in independent `units`; NaN where unknown, Σ below above 0.
+
+    Pooled, since the mean of single ratios is ruled by the smallest denominators, and is above 1 for two draws of
+    mere noise: E[1/x] > 1/E[x]. An unknown example has the mean denominator, and above it 0 in the lower end, in
+    the upper one the largest seen.
+    """
+    known = ~np.isnan(above) & ~np.isnan(below)
+    value = float(above[known].sum() / below[known].sum())
+    level = float(below[known].mean())
+    codes, count = stats.cluster_codes(units)
+    ends = []
+    for filled in (0.0, float(above[known].max())):
+        held = np.stack([np.where(known, below, level), np.where(known, above, filled)], axis=1)
+        sums = np.stack([np.bincount(codes, held[:, k], count) for k in range(2)], axis=1)
+        ends += intervals_of_sums(sums, lambda drawn: drawn[:, 1:] / drawn[:, :1], rng)
+    low, high = ends
+    return value, None if low is None or high is None else stats.spanning(low, high, value)

@@ -72,7 +72,7 @@ def searched(game: Game, target: int, beam: int, sign: float) -> tuple[NDArray[n
     Of two ways to the same removed set only the cheaper one is kept, since what comes after is the same.
     """
     total = len(game.features)
-    present = np.ones((1, total), dtype=bool)
+    present: NDArray[np.bool_] = np.ones((1, total), dtype=bool)
     sums, paths, asked = np.zeros(1), np.empty((1, 0)), 0
     for _ in range(total):
         parent, feature = np.nonzero(present)

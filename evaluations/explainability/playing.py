@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,13 @@ def player(model: Any, data: Dataset, ctx: Context, removal: Removal, background
 def background_rows(data: Dataset, size: int, ctx: Context) -> NDArray[np.int64]:
     """Rows that stand for what a column may hold; a draw of their own, so not the rows that are explained."""
     return stratified_sample(data.ids, np.zeros(data.rows, dtype="U1"), size, ctx.seed + 1)
+
+
+def of_model(game: Any, model: Any) -> Any:
+    """The game of the same input for another model of the same kind."""
+    other = copy.copy(game)
+    other.model = model
+    return other
 
 
 def _image(network: ImageNetwork, data: Dataset, row: int) -> Game | None:
