@@ -58,6 +58,8 @@ def maps(heats: Sequence[Mapping[str, Any]]) -> list[Map]:
 def _map(heat: Mapping[str, Any], scale: float) -> Map:
     names, values = [str(f) for f in heat["features"]], [float(v) for v in heat["values"]]
     tokens = _tokens(names, values, scale) if heat.get("text", True) else []
+    if tokens:  # a piece within a word says so
+        names = [f"{'…' if t.glued and i else ''}{t.text}" for i, t in enumerate(tokens)]
     ranked = sorted(zip(names, values, strict=True), key=lambda pair: -abs(pair[1]))
     shown = [Feature(name, value, value / scale if scale else 0.0) for name, value in ranked[:SHOWN_FEATURES]]
     return Map(

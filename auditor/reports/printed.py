@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from auditor.core.canonical import sha256_hex
-from auditor.reports import charts, sentences
+from auditor.reports import charts, heats, pictures, sentences
 from auditor.reports.fonts import drawable
 from auditor.reports.printed_facts import (
     SHOWN_ROWS,
@@ -40,7 +40,9 @@ RUN_STATUS = {
     "cancelled": "Cancelled",
     "skipped": "Skipped",
 }
-SHOWN_EXAMPLES = 5
+SHOWN_EXAMPLES = 5  # of one run
+AREA_EXAMPLES = 12
+SHOWN_TOKENS, SHOWN_PARTS = 120, 6  # of one attribution
 METRIC_COLUMNS = 4
 LONGEST = 1500  # characters of one text
 LONGEST_NAME = 160
@@ -122,13 +124,11 @@ def page_text(
 
 def _drawable(value: Any) -> Any:
     if isinstance(value, str):
-        if value.startswith("<svg "):
-            return value
         return drawable(
             value if len(value) <= LONGEST else f"{value[:LONGEST]}… (cut; card.json holds it all)"
         )
     if isinstance(value, dict):
-        return {key: _drawable(item) for key, item in value.items()}
+        return {key: item if key == "svg" else _drawable(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_drawable(item) for item in value]
     return value
@@ -225,7 +225,27 @@ def _section(card: dict[str, Any], area: str, drawn: Charts, examples: Examples)
         "reported": [_reported(m) for m in card["reported"] if m["area"] == area],
         "groups": [table for run in runs for table in group_tables(run)],
         "charts": [c for run in runs for c in _charts(card, run, drawn)],
-        "examples": [_example(e) for run in runs for e in list(examples.get(run["id"], ()))[:SHOWN_EXAMPLES]],
+        **_examples(runs, examples),
+    }
+
+
+def _examples(runs: list[dict[str, Any]], examples: Examples) -> dict[str, Any]:
+    """The first few of each run, the runs taking turns until the area has enough, in the order of the runs."""
+    held = [list(examples.get(run["id"], ())) for run in runs]
+    turns = sorted(
+        (place, i) for i, of_run in enumerate(held) for place in range(min(len(of_run), SHOWN_EXAMPLES))
+    )[:AREA_EXAMPLES]
+    shown = [
+        {"run": runs[i]["evaluation_title"], **_example(held[i][place])}
+        for place, i in sorted(turns, key=lambda turn: (turn[1], turn[0]))
+    ]
+    more = sum(map(len, held)) - len(shown)
+    return {
+        "examples": shown,
+        "more_examples": f"Left out here, and held by the service beside each evaluation: {more:,}."
+        if more
+        else "",
+        "has_heat": any(one["heats"] for one in shown),
     }
 
 
@@ -305,15 +325,66 @@ def _charts(card: dict[str, Any], run: dict[str, Any], drawn: Charts) -> list[di
 def _example(example: Mapping[str, Any]) -> dict[str, Any]:
     changed = example.get("changed", [])
     before, after = sentences.EXAMPLE_SIDES.get(str(example.get("kind", "")), sentences.INPUT_ALONE)
+    shown = heats.maps(example.get("heat", []))
     sides = [
         {"name": before, "words": _marked(example.get("before", ""), {pair[0] for pair in changed})},
         {"name": after, "words": _marked(example.get("after", ""), {pair[1] for pair in changed})},
     ]
+    if not after and any(one.tokens for one in shown):  # the attribution shows the text
+        sides = []
     return {
         "id": f"Example {example['id']}",
         "sides": [side for side in sides if side["words"]],
-        "facts": pairs(example.get("facts", {})),
+        "heats": [_heat(one) for one in shown],
+        "pictures": [_shown_picture(one) for one in example.get("pictures", [])],
+        "facts": pairs({name.replace("_", " "): value for name, value in example.get("facts", {}).items()}),
     }
+
+
+def _heat(shown: heats.Map) -> dict[str, Any]:
+    """An attribution with its strongest parts in words: what the colours say can be read without them."""
+    parts = shown.features[:SHOWN_PARTS]
+    of = f" “{shown.answer}”" if shown.answer else " the answer"
+    when_ = ", after" if shown.side == "after" else ""
+    ends = [
+        (f"For{of}{when_}", [f for f in parts if f.value > 0]),
+        ("against", [f for f in parts if f.value < 0]),
+    ]
+    said = "; ".join(
+        f"{head}: {', '.join(f'{f.name} {heats.signed(f.value)}' for f in members)}"
+        for head, members in ends
+        if members
+    )
+    left = len(shown.tokens) - SHOWN_TOKENS + shown.more_tokens
+    return {
+        "title": f"What speaks for{of}{when_}",
+        "tokens": [_token(token) for token in shown.tokens[:SHOWN_TOKENS]],
+        "cells": [[_token(cell) for cell in row] for row in shown.cells],
+        "bars": [] if shown.tokens or shown.cells else [_bar(f) for f in parts],
+        "said": f"{said[:1].upper()}{said[1:]}." if said else "No part has any weight.",
+        "note": f"… and {left:,} more" if left > 0 else "",
+    }
+
+
+def _token(token: heats.Token) -> dict[str, Any]:
+    return {"text": token.text, "glued": token.glued, "level": token.level}
+
+
+def _bar(feature: heats.Feature) -> dict[str, Any]:
+    return {"name": feature.name, "share": round(feature.share, 4), "value": heats.signed(feature.value)}
+
+
+def _shown_picture(picture: Mapping[str, Any]) -> dict[str, str]:
+    png = pictures.plain_png(picture["png"])
+    title, alt = str(picture["title"]), str(picture["alt"])
+    if png is None:
+        return {"title": f"{title} (not shown: no plain PNG)", "alt": alt, "svg": ""}
+    drawn = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{png.width}" height="{png.height}">'
+        f'<image width="{png.width}" height="{png.height}" image-rendering="optimizeSpeed" '
+        f'href="data:image/png;base64,{png.base64}"/></svg>'
+    )
+    return {"title": title, "alt": alt or title, "svg": drawn}
 
 
 def _marked(text: str, words: set[int]) -> list[dict[str, Any]]:

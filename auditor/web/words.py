@@ -301,6 +301,12 @@ def picture_title(title: str) -> str:
     return known.get(title, title)
 
 
+def feature_name(name: str) -> str:
+    """A part that an attribution is over; the cells of a grid over an image in the reader's language."""
+    cell = re.fullmatch(r"row (\d{1,2}), column (\d{1,2})", name)
+    return _("row %(r)s, column %(c)s") % {"r": cell.group(1), "c": cell.group(2)} if cell else name
+
+
 def heat_title(shown: heats.Map) -> str:
     """Which answer an attribution explains, and of which of two texts."""
     if not shown.answer:

@@ -156,3 +156,28 @@ def test_the_files_of_a_card_download(open_page: Open, reviewer: User, card: Rep
     assert download.value.suggested_filename == f"{card.pk}.json"
     with open(download.value.path(), "rb") as file:
         assert file.read() == canonical_json(reports.bundle(card))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_explained_examples_have_no_known_barrier_and_are_read_by_keyboard(
+    open_page: Open, engineer: User, attacked_card: ReportCard, theme: str, width: int
+) -> None:
+    page = open_page(engineer, theme=theme, width=width)
+    page.goto(f"/cards/{attacked_card.pk}/evaluations/misspelling/")
+    page.click("#examples form button")
+    text = page.locator("[data-heat]").first
+    text.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home", "ArrowRight"):
+        page.keyboard.press(key)
+    assert page.locator(".heat-said").first.text_content() == "thoughtful +0.310"
+    text.locator("[data-value]").nth(8).hover()
+    assert page.locator(".heat-said").first.text_content() == "film −0.060"
+    page.evaluate("document.querySelectorAll('main details').forEach((fold) => { fold.open = true })")
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    shown = page.evaluate("[...document.querySelectorAll('.pictures img')].map((one) => one.naturalWidth)")
+    assert shown == [32, 32, 32]
+    page.click("#attacks button[type=submit]")
+    assert "/datasets/sentences-attacks/" in page.url
+    assert violations(page) == []

@@ -75,6 +75,11 @@ def test_the_strongest_parts_come_first_and_the_rest_is_counted() -> None:
     assert (found.more_features, found.more_tokens) == (400 - heats.SHOWN_FEATURES, 400 - heats.SHOWN_TOKENS)
 
 
+def test_a_piece_within_a_word_is_named_as_one() -> None:
+    [found] = heats.maps([heat(["a", "human", "##izing"], [0.1, 0.2, 0.3])])
+    assert [f.name for f in found.features] == ["…izing", "human", "a"]
+
+
 def test_columns_are_no_text() -> None:
     [found] = heats.maps([heat(["age", "sex"], [0.2, -0.1], text=False)])
     assert (found.tokens, found.cells) == ([], [])

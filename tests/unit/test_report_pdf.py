@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from auditor.core.canonical import canonical_json, sha256_hex
 from auditor.reports import build, fonts, pdf, printed
+from tests import factories
 from tests.card_examples import ATTACK_EXAMPLES, GROUP_CHART, HOSTILE, facts, hostile_facts
 
 
@@ -26,9 +27,9 @@ def proof_of(card: bytes) -> dict[str, Any]:
     }
 
 
-def draw(card: bytes) -> pypdf.PdfReader:
+def draw(card: bytes, examples: list[dict[str, Any]] = ATTACK_EXAMPLES) -> pypdf.PdfReader:
     charts = {("run_3", "selection_rates"): GROUP_CHART}
-    return pypdf.PdfReader(io.BytesIO(pdf.render(card, proof_of(card), charts, {"run_4": ATTACK_EXAMPLES})))
+    return pypdf.PdfReader(io.BytesIO(pdf.render(card, proof_of(card), charts, {"run_4": examples})))
 
 
 def words(document: pypdf.PdfReader) -> str:
@@ -122,6 +123,47 @@ def test_long_words_may_break_and_digests_stay_whole() -> None:
     assert fonts.drawable("W" * 40).replace("\u200b", "") == "W" * 40
     assert "\u200b" in fonts.drawable("W" * 40)
     assert fonts.drawable("sha256:" + "ab" * 32) == "sha256:" + "ab" * 32
+
+
+def test_attributions_and_pictures_are_printed_and_said_in_words() -> None:
+    drawn = draw(CARD, [example.model_dump(mode="json") for example in factories.explained()])
+    text = words(drawn)
+    assert "For “positive”: thoughtful +0.310, human +0.120, …izing +0.100" in text
+    assert "against: …ful −0.220, thou −0.140" in text
+    assert "For “>50K”: age +0.210, hours_per_week +0.020; against: education −0.340." in text
+    assert "Before (not shown: no plain PNG)" in text
+    assert {"Before of the attack", "After of the attack"} <= alternatives(drawn)
+
+
+def alternatives(document: pypdf.PdfReader) -> set[str]:
+    """The text alternatives of its pictures, as the structure tree holds them."""
+    found, waiting = set(), [document.trailer["/Root"]["/StructTreeRoot"]]
+    while waiting:
+        part = waiting.pop()
+        if "/Alt" in part:
+            found.add(str(part["/Alt"]))
+        below = part.get("/K", [])
+        below = below if isinstance(below, list) else [below]
+        waiting += [
+            one.get_object() for one in below if isinstance(one.get_object(), pypdf.generic.DictionaryObject)
+        ]
+    return found
+
+
+def test_an_area_of_many_runs_shows_some_examples_of_each() -> None:
+    one = ATTACK_EXAMPLES[0]
+    runs = [{"id": f"run_{i}", "evaluation_title": f"Attack {i}"} for i in range(5)]
+    held = {run["id"]: [{**one, "id": f"{run['id']}-{k}"} for k in range(9)] for run in runs}
+    found = printed._examples(runs, held)
+    shown = [example["run"] for example in found["examples"]]
+    assert [shown.count(f"Attack {i}") for i in range(5)] == [3, 3, 2, 2, 2]
+    assert shown == sorted(shown)
+    assert "33" in found["more_examples"]
+
+
+def test_a_text_that_looks_like_a_drawing_is_text() -> None:
+    strange = {**ATTACK_EXAMPLES[0], "before": "<svg 😀 />", "after": "<svg ‮>", "changed": []}
+    assert "[U+1F600]" in words(draw(CARD, [strange]))
 
 
 @settings(max_examples=12, deadline=None)

@@ -188,6 +188,7 @@ def signed_bar(share: float) -> SafeString:
 register.filter("signed", heats.signed)
 register.filter("picture_title", words.picture_title)
 register.filter("heat_title", words.heat_title)
+register.filter("feature_name", words.feature_name)
 register.filter("meaning_of", words.meaning)
 register.filter("short_reason", words.short_reason)
 register.filter("applies_to", words.applies_to)
