@@ -2,6 +2,7 @@
 
 from evaluations.charts.attacks import accuracy_by_attack
 from evaluations.charts.bars import group_bars
+from evaluations.charts.by_cost import success_by_cost
 from evaluations.charts.by_severity import by_severity
 from evaluations.charts.changes import changes
 from evaluations.charts.confusion import confusion
@@ -12,6 +13,7 @@ from evaluations.charts.findings import shares
 from evaluations.charts.perturbation import perturbation_curves
 from evaluations.charts.places import by_place
 from evaluations.charts.selective import risk_coverage
+from evaluations.charts.text_attacks import success_by_recipe, success_curves
 
 __all__ = [
     "accuracy_by_attack",
@@ -26,5 +28,8 @@ __all__ = [
     "reliability",
     "risk_coverage",
     "shares",
+    "success_by_cost",
     "success_by_queries",
+    "success_by_recipe",
+    "success_curves",
 ]

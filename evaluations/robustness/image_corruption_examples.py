@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from evaluations.robustness import corruptions
+from evaluations.robustness import corruptions, image_files
 from evaluations.robustness.image_corruption_asking import rng_of
 from evaluations.spec import Example, Picture
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
     from evaluations.robustness.image_corruption import CorruptionParams
     from evaluations.robustness.image_corruption_scores import Answers
 
 SHOWN = 6
-SIDE = 128  # px of a picture that is shown
-AMPLIFIED = 3
 
 
 def examples(answers: Answers, data: Dataset, params: CorruptionParams, ctx: Context) -> list[Example]:
@@ -52,17 +45,7 @@ def _example(
     if read is not None:  # a hostile record may speak of an image that cannot be read
         before = read[0]
         after = corruptions.corrupt(before, kind, severity, rng_of(ctx, name, kind, severity))
-        apart = np.clip(128 + AMPLIFIED * (after.astype(np.int64) - before), 0, 255).astype(np.uint8)
-        label = kind.replace("_", " ")
-        shown = (
-            picture("Before", "The image as it is", before),
-            picture("After", f"The image with {label} at severity {severity}", after),
-            picture(
-                f"Difference, {AMPLIFIED} times amplified",
-                "Grey where nothing changed, brighter or darker where the image did",
-                apart,
-            ),
-        )
+        shown = image_files.pictures(np.moveaxis(before, -1, 0), np.moveaxis(after, -1, 0))
     return Example(
         id=name,
         kind="corruption",
@@ -75,12 +58,3 @@ def _example(
             "answer_after": answers.labels[int(answers.said[i, 1 + version])],
         },
     )
-
-
-def picture(title: str, alt: str, pixels: NDArray[np.uint8]) -> Picture:
-    """Reduced so that its longer side has at most 128 px."""
-    made = Image.fromarray(pixels)
-    made.thumbnail((SIDE, SIDE))
-    file = io.BytesIO()
-    made.save(file, "PNG", optimize=True)
-    return Picture(title=title, alt=alt, png=base64.b64encode(file.getvalue()).decode())
