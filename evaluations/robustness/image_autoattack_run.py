@@ -93,6 +93,7 @@ def attack_shard(
             kept=np.array([int(rows[k]) in kept for k in held]),
         )
         done = _attack_group(group, answers, params, ctx, done, len(rows))
+    ctx.progress(len(rows), len(rows), "attacking")
     table = answers.table(data.ids[rows].tolist())
     assert set(table.column_names) == {"example_id", *RECORDS}
     return ShardState(with_labels(table, model.labels), {"errors": int(answers.before.errors.sum())})
@@ -121,7 +122,7 @@ def _attack_group(
 
     def tick() -> None:
         ctx.stop_if_cancelled()
-        ctx.progress(settled, total, "attacking")
+        ctx.progress(min(settled, total - 1), total, "attacking")
 
     effort = Effort(ball, params.iterations, params.square_queries, tick)
     answers.outputs[group.places] = network.answers(group.images).cpu().numpy()

@@ -129,6 +129,7 @@ def _all_at_once(
         for attack, probs, file in zip(active, scores.probs, files, strict=True):
             attack.hear(probs, file)
         active = [attack for attack in active if not attack.file]
+    ctx.progress(rows, rows, "attacking")
 
 
 def _asked(model: Classifier, files: list[bytes], question: str) -> Scores:

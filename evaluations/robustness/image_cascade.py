@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evaluations.models.protocol import ImageGradients
 
 MOST_TARGETS = 9
+SCHEDULE = 2  # AutoAttack asks Square 5,000 times, on the schedule of 10,000
 Rngs = Callable[[str, int], np.random.Generator]  # of an attack and an example
 
 
@@ -109,7 +110,9 @@ def _attack_part(
 ) -> tuple[Tensor, Tensor]:
     ball, iterations, tick = effort.ball, effort.iterations, effort.tick
     if name == "square":
-        return square.search(network.margins, images, truth, rngs, ball, effort.queries, tick)
+        return square.search(
+            network.margins, images, truth, rngs, ball, effort.queries, SCHEDULE * effort.queries, tick
+        )
     if name in ("apgd_ce", "apgd_dlr"):
         loss = image_losses.cross_entropy if name == "apgd_ce" else image_losses.dlr
         starts = start_in(ball, images, rngs)

@@ -30,12 +30,12 @@ def search(
     rngs: Sequence[np.random.Generator],
     ball: Ball,
     queries: int,
+    schedule: int,
     tick: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
     """The images with those replaced whose margin fell to 0 within `queries`, and the mask (n,) of these.
 
-    `margins` gives (n,) margins of images and their true classes. Squares shrink as in AutoAttack, by the schedule
-    of 10,000 queries however few are asked.
+    `margins` gives (n,) margins of images and their true classes. Squares shrink as if `schedule` queries were asked.
     """
     found, changed = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
     row = torch.arange(len(images), device=images.device)
@@ -52,7 +52,7 @@ def search(
         if not len(row):
             break
         tick()
-        tried = proposal(best, clean, held, share_of(query), ball)
+        tried = proposal(best, clean, held, share_of(query, schedule), ball)
         margin = margins(tried, truth)
         better = margin < lowest
         best = torch.where(per_row(better), tried, best)
@@ -62,9 +62,9 @@ def search(
     return found, changed
 
 
-def share_of(query: int, total: int = PUBLISHED) -> float:
-    """Share of the image that the square of this query (from 1) covers, where `total` are asked at most."""
-    place = (query - 1) * PUBLISHED / total
+def share_of(query: int, schedule: int) -> float:
+    """Share of the image that the square of this query (from 1) covers, by a schedule of so many queries."""
+    place = (query - 1) * PUBLISHED / schedule
     return FIRST_SHARE * 0.5 ** sum(place > at for at in HALVED_AT)
 
 
