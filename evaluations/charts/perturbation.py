@@ -8,7 +8,7 @@ from typing import Any
 from evaluations.charts.base import ACCENT, INK, layered
 from evaluations.spec import Chart
 
-STYLES = {"explanation": (ACCENT, [1, 0]), "random": (INK, [4, 3])}  # told apart by the dash too
+STYLES = {"explanation's": (ACCENT, [1, 0]), "random": (INK, [4, 3])}  # told apart by the dash too
 BOUND = ("#8a8a8a", [1, 3])
 
 Point = tuple[str, int, int, float, float | None, float | None]
