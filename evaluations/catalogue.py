@@ -46,6 +46,7 @@ BUILT_IN = {
     "robustness.prompt_sensitivity": "evaluations.robustness.prompt_sensitivity",
     "explainability.faithfulness": "evaluations.explainability.faithfulness",
     "explainability.sanity": "evaluations.explainability.sanity",
+    "explainability.global": "evaluations.explainability.global_reliance",
     "robustness.image_corruption": "evaluations.robustness.image_corruption",
     "robustness.tabular_evasion": "evaluations.robustness.tabular_evasion",
     "robustness.known_attacks": "evaluations.robustness.known_attacks",

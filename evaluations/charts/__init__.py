@@ -12,6 +12,7 @@ from evaluations.charts.errors import error_by_tenth
 from evaluations.charts.findings import shares
 from evaluations.charts.perturbation import perturbation_curves
 from evaluations.charts.places import by_place
+from evaluations.charts.reliance import top_features
 from evaluations.charts.selective import risk_coverage
 from evaluations.charts.text_attacks import success_by_recipe, success_curves
 
@@ -30,6 +31,7 @@ __all__ = [
     "shares",
     "success_by_cost",
     "success_by_queries",
+    "top_features",
     "success_by_recipe",
     "success_curves",
 ]

@@ -39,7 +39,11 @@ def lengths_are(lists: list[NDArray[np.float64]], wanted: NDArray[np.int64]) -> 
 
 
 def mean_within(
-    values: NDArray[np.float64], low: float, high: float, clusters: NDArray[Any] | None
+    values: NDArray[np.float64],
+    low: float,
+    high: float,
+    clusters: NDArray[Any] | None,
+    level: float = stats.LEVEL,
 ) -> tuple[float, Interval | None]:
     """Mean of (n,) scores in [low, high] and its t interval; at least one is known.
 
@@ -47,7 +51,7 @@ def mean_within(
     """
     known = ~np.isnan(values)
     value = float(values[known].mean())
-    ends = [stats.mean_interval(np.where(known, values, filled), clusters=clusters) for filled in (low, high)]
+    ends = [stats.mean_interval(np.where(known, values, filled), level, clusters) for filled in (low, high)]
     if ends[0] is None or ends[1] is None:
         return value, None
     held = stats.spanning(ends[0], ends[1], value)

@@ -1,0 +1,122 @@
+"""The half of explainability.global that holds the model: attributions, words masked, columns shuffled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from evaluations.context import derive_seed
+from evaluations.explainability import playing
+from evaluations.explainability.attributing import EXPLAINERS
+from evaluations.explainability.games import Game, everything
+from evaluations.explainability.perturbation_curves import ask
+from evaluations.records import table_of
+from evaluations.scoring import probs_column, with_labels
+from evaluations.spec import Modality, Role, Shard, ShardState
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from evaluations.context import Context
+    from evaluations.data.dataset import Dataset
+    from evaluations.explainability.global_reliance import GlobalParams
+
+# Attributions of the explained examples; of a text the probability of its answer as it is and without each of its
+# words; of a row of a table the class that is answered with each column shuffled, once a repeat (−1: none).
+RECORDS = {
+    "probs": pa.list_(pa.float64()),
+    "features": pa.list_(pa.string()),
+    "values": pa.list_(pa.float64()),
+    "masked": pa.list_(pa.float64()),
+    "shuffled": pa.list_(pa.int64()),
+}
+SHOWN_FEATURE = 60  # characters
+
+
+def rows_of(data: Dataset, params: GlobalParams, ctx: Context) -> NDArray[np.int64]:
+    """The rows that are asked about; of images the explained ones alone, since nothing else is asked."""
+    size = params.explained if data.modality is Modality.IMAGE_CLASSIFIER else params.examples
+    return playing.sample(data, size, ctx)
+
+
+def explained_rows(data: Dataset, rows: NDArray[np.int64], params: GlobalParams, ctx: Context) -> set[int]:
+    ranked = sorted(rows, key=lambda row: derive_seed(ctx.seed, f"explained:{data.ids[row]}"))
+    return {int(row) for row in ranked[: params.explained]}
+
+
+def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, shard: Shard) -> ShardState:
+    """Records of RECORDS. An example without features, or with too many, has no numbers."""
+    if data.modality is Modality.TABULAR and data.ref.columns(Role.TARGET):
+        data.class_indices(model.labels)  # refuse a label mismatch before the work, not after it
+    every = rows_of(data, params, ctx)
+    rows = every[shard.start : shard.stop]
+    explained = explained_rows(data, every, params, ctx)
+    play = playing.player(model, data, ctx, params.removal)
+    clean = ctx.predictions(model, data, rows)
+    features: list[list[str]] = []
+    values, masked = [], []
+    for i, row in enumerate(rows):
+        ctx.stop_if_cancelled()
+        game = None if clean.errors[i] else play(int(row))
+        names = (
+            []
+            if game is None
+            else [name[:SHOWN_FEATURE] for name in game.features[: params.most_features + 1]]
+        )
+        made, falls = np.empty(0), np.empty(0)
+        if game is not None and 1 <= len(names) <= params.most_features:
+            target = int(clean.probs[i].argmax())
+            if int(row) in explained:
+                made = EXPLAINERS[params.method](game, target, ctx.rng(f"{data.ids[row]}:explain")).values
+            if data.modality is Modality.TEXT_CLASSIFIER:
+                falls = without_each_word(game, names, target)
+        if game is None or np.isnan(made).any() or np.isnan(falls).any():
+            clean.errors[i] = True
+            names, made, falls = [], np.empty(0), np.empty(0)
+        features.append(names)
+        values.append(made)
+        masked.append(falls)
+        ctx.progress(i + 1, len(rows), "explaining")
+    shuffled: list[Any] = [[] for _ in rows]
+    if data.modality is Modality.TABULAR:
+        shuffled = answers_shuffled(model, data, params, ctx, every, shard).tolist()
+    columns = {
+        "probs": probs_column(clean.probs, clean.errors),
+        "features": pa.array(features, RECORDS["features"]),
+        "values": pa.array(values, RECORDS["values"]),
+        "masked": pa.array(masked, RECORDS["masked"]),
+        "shuffled": pa.array(shuffled, RECORDS["shuffled"]),
+    }
+    table = with_labels(table_of(data, rows, columns), model.labels)
+    return ShardState(table, {"errors": int(clean.errors.sum()), "truncated": model.usage.truncated})
+
+
+def without_each_word(game: Game, names: list[str], target: int) -> NDArray[np.float64]:
+    """Probability of the answer as it is, and without all features of each name, in the order of first occurrence."""
+    held = np.array(names)
+    present = [everything(game)[0], *(held != name for name in dict.fromkeys(names))]
+    return ask(game, np.stack(present), target)
+
+
+def answers_shuffled(
+    model: Any, data: Dataset, params: GlobalParams, ctx: Context, every: NDArray[np.int64], shard: Shard
+) -> NDArray[np.int64]:
+    """(rows, columns · repeats) classes answered with one column's values taken from other rows of the sample.
+
+    The shuffle of a column is drawn once for the whole sample, so shards change nothing.
+    """
+    rows = every[shard.start : shard.stop]
+    plain = data.inputs(rows, model.columns)
+    found = []
+    for column in plain.columns:
+        for repeat in range(params.repeats):
+            ctx.stop_if_cancelled()
+            order = ctx.rng(f"shuffle {repeat}:{column}").permutation(len(every))
+            others = data.inputs(every[order[shard.start : shard.stop]], model.columns)
+            asked = plain.copy()
+            asked[column] = others[column].to_numpy()
+            scores = model.predict_proba(asked)
+            found.append(np.where(scores.errors, -1, np.argmax(np.nan_to_num(scores.probs), axis=1)))
+    return np.stack(found, axis=1).astype(np.int64) if found else np.empty((len(rows), 0), dtype=np.int64)

@@ -1,0 +1,173 @@
+"""explainability.global: what the model leans on over many examples: words, columns, places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from evaluations.planning import shards
+from evaluations.spec import (
+    Access,
+    Direction,
+    EvaluationResult,
+    MetricSpec,
+    Modality,
+    Params,
+    Plan,
+    Requirements,
+    Role,
+    ScoredParams,
+    Shard,
+    ShardState,
+)
+
+if TYPE_CHECKING:
+    from evaluations.context import Context
+    from evaluations.data.dataset import Dataset
+
+SHARD_EXAMPLES = 50
+QUERIES_EACH = 20  # of an example, without its attribution; for the forecast only
+QUERIES_EXPLAINED = 100  # of an attribution
+SELECTED = (
+    "intervals of the R features shown of m stand at 1 − .05·R/m, since the largest are shown (Benjamini & Yekutieli "
+    "2005, JASA 100:71)"
+)
+
+
+class GlobalParams(ScoredParams):
+    examples: int = Field(
+        default=500,
+        ge=1,
+        le=100_000,
+        title="Examples",
+        description="In how many examples words are masked, or columns shuffled.",
+    )
+    explained: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        title="Examples explained",
+        description="How many of them are explained.",
+    )
+    method: Literal["occlusion", "random"] = Field(
+        default="occlusion", title="Method", description="How the attributions are made."
+    )
+    removal: Literal["mask", "delete"] = Field(
+        default="mask",
+        title="Removal of tokens",
+        description="Whether a token of a text is replaced by the mask token or left out.",
+    )
+    repeats: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        title="Shuffles",
+        description="How often each column of a table is shuffled across the rows.",
+    )
+    least: int = Field(
+        default=5,
+        ge=2,
+        le=1000,
+        title="Fewest occurrences",
+        description="Words found in fewer examples are not shown.",
+    )
+    top: int = Field(
+        default=20, ge=1, le=100, title="Features shown", description="So many are shown, the largest first."
+    )
+    most_features: int = Field(
+        default=512,
+        ge=2,
+        le=4096,
+        title="Most features",
+        description="Examples with more features are skipped: each takes a query.",
+    )
+
+
+class GlobalReliance:
+    """Means over many examples, never a verdict: whether a reliance is right only people can say."""
+
+    name: ClassVar[str] = "explainability.global"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "What the model leans on"
+    question: ClassVar[str] = "Which words, columns or places do the answers hang on, over all examples?"
+    Params: ClassVar[type[Params]] = GlobalParams
+    requires: ClassVar[Requirements] = Requirements(
+        modalities=(Modality.TEXT_CLASSIFIER, Modality.IMAGE_CLASSIFIER, Modality.TABULAR),
+        access=(Access.LABEL | Access.PROBS).value,
+        roles=(Role.INPUT,),
+    )
+    tags: ClassVar[tuple[str, ...]] = ("explainability", "transparency")
+    metrics: ClassVar[tuple[MetricSpec, ...]] = (
+        MetricSpec(
+            name="mean_attribution",
+            title="Mean size of the attribution",
+            unit="difference",
+            direction=Direction.CONTEXT,
+            formula="mean over explained examples that hold the feature of |φ|, for a word summed over its places in "
+            f"the example; t interval, clustered where rows are; {SELECTED}",
+            reference="Lundberg et al. 2020, Nat. Mach. Intell. 2:56",
+            plain="Where it occurs, this feature moves the probability of the answer by {value} on average.",
+            sliced=True,
+        ),
+        MetricSpec(
+            name="masking_drop",
+            title="Fall when the word is masked",
+            unit="difference",
+            direction=Direction.CONTEXT,
+            formula="mean over examples that hold the word of p(y|x) − p(y|x with the word removed wherever it "
+            "stands), y the answer to x; t interval, clustered where rows are; of the words whose fall differs from "
+            f"0 by Benjamini and Hochberg at 5 %; {SELECTED}",
+            reference="Li et al. 2016, arXiv 1612.08220; Benjamini & Hochberg 1995, JRSS B 57:289",
+            plain="Without this word the probability of the answer falls by {value} on average.",
+            sliced=True,
+        ),
+        MetricSpec(
+            name="permutation_importance",
+            title="Accuracy lost when the column is shuffled",
+            unit="difference",
+            direction=Direction.CONTEXT,
+            formula="accuracy − accuracy with the column's values shuffled across the rows, mean of `repeats` "
+            f"shuffles; paired by row, t interval, clustered where rows are; {SELECTED}",
+            reference="Breiman 2001, Mach. Learn. 45:5",
+            plain="With this column shuffled, the model is right {value} less often.",
+            sliced=True,
+        ),
+    )
+
+    def plan(self, data_rows: int, params: GlobalParams) -> Plan:
+        from evaluations.stats import smallest_detectable_effect
+
+        n = min(params.examples, data_rows)
+        return Plan(
+            shards=shards(n, SHARD_EXAMPLES),
+            expected_queries=n * QUERIES_EACH + min(n, params.explained) * QUERIES_EXPLAINED,
+            smallest_detectable_effect=smallest_detectable_effect(n),
+        )
+
+    def run_shard(
+        self, model: Any, data: Dataset, params: GlobalParams, ctx: Context, shard: Shard
+    ) -> ShardState:
+        from evaluations.explainability import global_asking
+
+        return global_asking.ask_shard(model, data, params, ctx, shard)
+
+    def merge(
+        self, states: Sequence[ShardState], data: Dataset, params: GlobalParams, ctx: Context
+    ) -> EvaluationResult:
+        from evaluations.explainability import global_scores
+
+        found = global_scores.collect(states, data, params, ctx)
+        reliance = global_scores.reliance(found, params)
+        return ctx.result(
+            self,
+            params,
+            metrics=global_scores.metrics(reliance),
+            charts=global_scores.drawn(found, reliance),
+            warnings=global_scores.warnings(found, params),
+            coverage=found.coverage(),
+        )
+
+
+EVALUATION = GlobalReliance()
