@@ -37,6 +37,7 @@ class TextGame:
 
     def __init__(self, model: TokenReader, text: str, removal: Removal = "mask") -> None:
         self.model = model
+        self.text = text
         self.removal = removal
         self.ids: NDArray[np.int64] = np.array(model.token_ids([text])[0], dtype=np.int64)
         special = np.isin(self.ids, list(model.tokenizer.all_special_ids))
@@ -119,6 +120,27 @@ class TableGame:
         probs = self.model.predict_proba(asked).probs
         mean: NDArray[np.float64] = probs.reshape(len(present), size, -1).mean(axis=1)
         return mean
+
+
+class Remembered:
+    """A game that asks about each coalition once, however often it comes. `queries` counts what was asked."""
+
+    def __init__(self, game: Game) -> None:
+        self.game = game
+        self.features = game.features
+        self.queries = 0
+        self.known: dict[bytes, NDArray[np.float64]] = {}
+
+    def outputs(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        keys = [row.tobytes() for row in present]
+        new = {key: row for key, row in zip(keys, present, strict=True) if key not in self.known}
+        if new:
+            found = self.game.outputs(np.stack(list(new.values())))
+            self.known |= dict(zip(new, found, strict=True))
+            self.queries += len(new)
+        if not keys:
+            return self.game.outputs(present)
+        return np.stack([self.known[key] for key in keys])
 
 
 def everything(game: Game) -> NDArray[np.bool_]:

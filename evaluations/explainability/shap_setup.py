@@ -1,0 +1,21 @@
+"""Imports shap without its compiler: trees of some hundred leaves need none, and compiling takes ten seconds a run."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def imported() -> Any:
+    """The package shap."""
+    if "shap" not in sys.modules:
+        import numba
+
+        before = numba.config.DISABLE_JIT
+        numba.config.DISABLE_JIT = 1
+        try:
+            import shap
+        finally:
+            numba.config.DISABLE_JIT = before
+        return shap
+    return sys.modules["shap"]
