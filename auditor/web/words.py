@@ -230,7 +230,11 @@ def interval_method(name: str) -> str:
         "ppi++": _("prediction-powered, normal"),
         "bernoulli_mixture_sequence": _("confidence sequence, valid at any stop"),
         "betting_sequence": _("betting confidence sequence, valid at any stop"),
+        "mover_ratio_paired": _("MOVER for the ratio of pairs"),
+        "pairwise_newcombe_paired": _("Newcombe for pairs, over all pairs with Bonferroni"),
     }
+    if name.endswith("_simultaneous") and name not in known:
+        return _("%(method)s, all at once") % {"method": interval_method(name.removesuffix("_simultaneous"))}
     return known.get(name, name.replace("_", " "))
 
 
@@ -258,14 +262,49 @@ def fact_name(name: str) -> str:
         "severity": _("severity"),
         "distance": _("distance"),
         "test": _("test"),
+        "change": _("change"),
+        "cost": _("cost"),
+        "constraints": _("constraints"),
+        "comprehensiveness": _("comprehensiveness"),
+        "comprehensiveness_beyond_chance": _("comprehensiveness beyond chance"),
+        "sufficiency": _("sufficiency"),
+        "left_out": _("share left out"),
+        "planted_sign_named_first": _("planted sign named first"),
+        "right_templates": _("templates that led to the right answer"),
+        "shift": _("shift"),
     }
+    if template := re.fullmatch(r"template_(\d{1,3})", name):
+        return _("template %(n)s") % {"n": template.group(1)}
     return known.get(name, name.replace("_", " "))
 
 
-def fact_value(value: str) -> str:
-    """A fact's value where it is one of a few words; what a model or its data say stays as it is."""
-    known = {"yes": _("yes"), "no": _("no")}
-    return known.get(value, value)
+def fact_value(name: str, value: str) -> str:
+    """A fact's value where it is one of a few words of ours; what a model or its data say stays as it is."""
+    known = {
+        "constraints": {"own": _("own"), "adjusted": _("adjusted")},
+        "expected": {
+            "the same answer": _("the same answer"),
+            "the favourable class no more likely": _("the favourable class no more likely"),
+            "the favourable class no less likely": _("the favourable class no less likely"),
+        },
+        "planted_sign_named_first": {"yes": _("yes"), "no": _("no")},
+        "test": {
+            "Swapped letters": _("Swapped letters"),
+            "Slipped key": _("Slipped key"),
+            "Lower case": _("Lower case"),
+            "Upper case": _("Upper case"),
+            "Title case": _("Title case"),
+            "Contractions": _("Contractions"),
+            "Spacing": _("Spacing"),
+            "Full stop": _("Full stop"),
+            "Names": _("Names"),
+            "Negated praise": _("Negated praise"),
+            "Negated blame": _("Negated blame"),
+            "Added praise": _("Added praise"),
+            "Added blame": _("Added blame"),
+        },
+    }
+    return known.get(name, {}).get(value, value)
 
 
 def example_side(kind: str, which: int) -> str:
@@ -343,6 +382,21 @@ def chart_title(title: str) -> str:
         "Share wrong": _("Share wrong"),
         "Share wrong by share answered": _("Share wrong by share answered"),
         "Change of accuracy": _("Change of accuracy"),
+        "Accuracy by corruption and severity": _("Accuracy by corruption and severity"),
+        "Accuracy lost": _("Accuracy lost"),
+        "Accuracy lost when the column is shuffled": _("Accuracy lost when the column is shuffled"),
+        "Accuracy that the attacks left": _("Accuracy that the attacks left"),
+        "Answers changed by something harmless": _("Answers changed by something harmless"),
+        "Answers moved the wrong way": _("Answers moved the wrong way"),
+        "Answers turned by the cost of the change": _("Answers turned by the cost of the change"),
+        "Attack success by recipe": _("Attack success by recipe"),
+        "Complexity of explanations": _("Complexity of explanations"),
+        "Difference in accuracy": _("Difference in accuracy"),
+        "Mean size of the attribution": _("Mean size of the attribution"),
+        "Rise of the mean absolute error": _("Rise of the mean absolute error"),
+        "Right answers by template": _("Right answers by template"),
+        "Successes that changed the column": _("Successes that changed the column"),
+        "What the answer loses as features are removed": _("What the answer loses as features are removed"),
     }
     metric, by, column = title.rpartition(" by ")
     if title not in known and by and translated(metric) != metric:
@@ -381,6 +435,29 @@ def chart_column(name: str) -> str:
         "Share of own": pgettext("chart", "Share of own"),
         "Share wrong": pgettext("chart", "Share wrong"),
         "What": pgettext("chart", "What"),
+        "Accuracy": pgettext("chart", "Accuracy"),
+        "Adjusted p": pgettext("chart", "Adjusted p"),
+        "Attack": pgettext("chart", "Attack"),
+        "Column": pgettext("chart", "Column"),
+        "Constraints": pgettext("chart", "Constraints"),
+        "Corruption": pgettext("chart", "Corruption"),
+        "Cost": pgettext("chart", "Cost"),
+        "Entropy of the attributions (nats) from": pgettext(
+            "chart", "Entropy of the attributions (nats) from"
+        ),
+        "Feature": pgettext("chart", "Feature"),
+        "Mean fall": pgettext("chart", "Mean fall"),
+        "Per cent of features": pgettext("chart", "Per cent of features"),
+        "Recipe": pgettext("chart", "Recipe"),
+        "Removed": pgettext("chart", "Removed"),
+        "Severity": pgettext("chart", "Severity"),
+        "Share of The model": pgettext("chart", "Share of The model"),
+        "Share of Weights drawn anew": pgettext("chart", "Share of Weights drawn anew"),
+        "Template": pgettext("chart", "Template"),
+        "Test": pgettext("chart", "Test"),
+        "Turned": pgettext("chart", "Turned"),
+        "Value": pgettext("chart", "Value"),
+        "to": pgettext("chart", "to"),
     }
     return known.get(name, name)
 

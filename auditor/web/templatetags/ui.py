@@ -167,6 +167,13 @@ def share(percent: float) -> str:
 
 
 @register.simple_tag
+def fact(name: str, value: str | float) -> str:
+    """`probability before: 0.98`, `expected: the same answer`."""
+    said = words.fact_value(name, value) if isinstance(value, str) else numbers.number(value)
+    return gettext("%(name)s: %(value)s") % {"name": words.fact_name(name), "value": said}
+
+
+@register.simple_tag
 def heat_level(level: int) -> str:
     """The class of a strength: `for-3`, `against-1`, or none."""
     return f"{'for' if level > 0 else 'against'}-{abs(level)}" if level else "none"
@@ -195,6 +202,4 @@ register.filter("applies_to", words.applies_to)
 register.filter("chart_title", words.chart_title)
 register.filter("chart_column", words.chart_column)
 register.filter("interval_method", words.interval_method)
-register.filter("fact_name", words.fact_name)
-register.filter("fact_value", words.fact_value)
 register.filter("example_side", words.example_side)
