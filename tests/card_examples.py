@@ -255,7 +255,7 @@ def facts(**changes: Any) -> CardFacts:
                 "income": "target",
             },
             "favourable_label": ">50K",
-            "held_out": True,
+            "held_out": False,
             "summary": {
                 "classes": {"<=50K": 12435, ">50K": 3846},
                 "groups": {"sex": {"Female": 5421, "Male": 10860}},

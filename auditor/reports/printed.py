@@ -225,7 +225,8 @@ def _section(card: dict[str, Any], area: str, drawn: Charts, examples: Examples)
         "reported": [_reported(m) for m in card["reported"] if m["area"] == area],
         "groups": [table for run in runs for table in group_tables(run)],
         "charts": [c for run in runs for c in _charts(card, run, drawn)],
-        **_examples(runs, examples),
+        **_examples(runs, {} if card["data"]["held_out"] else examples),
+        "held_out": bool(card["data"]["held_out"] and any(examples.get(run["id"]) for run in runs)),
     }
 
 

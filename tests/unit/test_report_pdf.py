@@ -150,6 +150,14 @@ def alternatives(document: pypdf.PdfReader) -> set[str]:
     return found
 
 
+def test_rows_of_held_out_data_are_not_printed() -> None:
+    card = json.loads(CARD)
+    card["data"]["held_out"] = True
+    text = words(draw(canonical_json(card)))
+    assert "a smart , sweet and playful romantic comedy ." not in text
+    assert "The data are held out, so none of their rows is printed." in text
+
+
 def test_an_area_of_many_runs_shows_some_examples_of_each() -> None:
     one = ATTACK_EXAMPLES[0]
     runs = [{"id": f"run_{i}", "evaluation_title": f"Attack {i}"} for i in range(5)]
