@@ -49,6 +49,7 @@ BUILT_IN = {
     "explainability.global": "evaluations.explainability.global_reliance",
     "robustness.image_corruption": "evaluations.robustness.image_corruption",
     "robustness.tabular_evasion": "evaluations.robustness.tabular_evasion",
+    "robustness.tabular_shift": "evaluations.robustness.tabular_shift",
     "robustness.known_attacks": "evaluations.robustness.known_attacks",
     "efficiency.latency": "evaluations.efficiency.latency",
     "efficiency.resources": "evaluations.efficiency.resources",
