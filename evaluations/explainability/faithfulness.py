@@ -167,8 +167,8 @@ class Faithfulness:
             title="Agreement with leaving out one by one",
             unit="score",
             direction=Direction.HIGHER,
-            formula="Kendall's τ-b between the attributions and what the answer loses without each feature alone; "
-            f"examples in which either never varies are left out; {PAIRED}",
+            formula="Kendall's τ-b between the attributions and what the answer loses without each feature alone (1 "
+            f"for occlusion, which is the same); examples in which either never varies are left out; {PAIRED}",
             reference="Kendall 1945, Biometrika 33:239; Jain & Wallace 2019, arXiv 1902.10186",
             plain="The explanation ranks features as leaving each out does with an agreement of {value} (1: same "
             "order, 0: unrelated).",

@@ -11,6 +11,7 @@ from evaluations.context import derive_seed
 from evaluations.explainability import naopc, playing
 from evaluations.explainability.attributing import EXPLAINERS
 from evaluations.explainability.games import Game, everything, without_each
+from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.explainability.perturbation_curves import ask, counts, only_top, order_of, without_top
 from evaluations.records import table_of
 from evaluations.scoring import probs_column, with_labels
@@ -33,7 +34,6 @@ RECORDS = {
     "features": pa.list_(pa.string()),
     **dict.fromkeys(NUMBERS, pa.list_(pa.float64())),
 }
-SHOWN_FEATURE = 60  # characters
 Answers = dict[str, "NDArray[np.float64]"]
 
 

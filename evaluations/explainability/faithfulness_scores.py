@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 from evaluations import stats
 from evaluations.explainability import naopc, playing
 from evaluations.explainability.faithfulness_asking import NUMBERS, RECORDS, bounded_rows
-from evaluations.explainability.listed import LARGEST, lengths_are, mean_within, numbers
+from evaluations.explainability.listed import LARGEST, lengths_are, mean_within, names, numbers
 from evaluations.explainability.perturbation_curves import PERCENT, counts
 from evaluations.records import join, not_estimable, rows_by_id, too_many_errors
 from evaluations.scoring import labels_of, read_probs
@@ -76,8 +76,8 @@ def collect(
     table, labels = join(states, RECORDS, data, drawn), labels_of(states, ctx)
     rows = rows_by_id(data, drawn)
     probs, error = read_probs(table.column("probs"), len(labels))
-    features = [[str(name) for name in names or ()] for names in table.column("features").to_pylist()]
-    total = np.array([len(names) for names in features], dtype=np.int64)
+    features = names(table.column("features"))
+    total = np.array([len(held) for held in features], dtype=np.int64)
     skipped = ~error & ((total < 2) | (total > params.most_features))
     scored = ~(error | skipped)
     total = np.where(scored, total, 0)

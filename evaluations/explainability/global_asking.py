@@ -1,4 +1,4 @@
-"""The half of explainability.global that holds the model: attributions, words masked, columns shuffled."""
+"""The half of explainability.global that holds the model: attributions, tokens masked, columns shuffled."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from evaluations.context import derive_seed
 from evaluations.explainability import playing
 from evaluations.explainability.attributing import EXPLAINERS
 from evaluations.explainability.games import Game, everything
+from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.explainability.perturbation_curves import ask
 from evaluations.records import table_of
 from evaluations.scoring import probs_column, with_labels
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from evaluations.explainability.global_reliance import GlobalParams
 
 # Attributions of the explained examples; of a text the probability of its answer as it is and without each of its
-# words; of a row of a table the class that is answered with each column shuffled, once a repeat (−1: none).
+# tokens; of a row of a table the class that is answered with each column shuffled, once a repeat (−1: none).
 RECORDS = {
     "probs": pa.list_(pa.float64()),
     "features": pa.list_(pa.string()),
@@ -32,7 +33,6 @@ RECORDS = {
     "masked": pa.list_(pa.float64()),
     "shuffled": pa.list_(pa.int64()),
 }
-SHOWN_FEATURE = 60  # characters
 
 
 def rows_of(data: Dataset, params: GlobalParams, ctx: Context) -> NDArray[np.int64]:
@@ -71,7 +71,7 @@ def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, sha
             if int(row) in explained:
                 made = EXPLAINERS[params.method](game, target, ctx.rng(f"{data.ids[row]}:explain")).values
             if data.modality is Modality.TEXT_CLASSIFIER:
-                falls = without_each_word(game, names, target)
+                falls = without_each_token(game, names, target)
         if game is None or np.isnan(made).any() or np.isnan(falls).any():
             clean.errors[i] = True
             names, made, falls = [], np.empty(0), np.empty(0)
@@ -93,7 +93,7 @@ def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, sha
     return ShardState(table, {"errors": int(clean.errors.sum()), "truncated": model.usage.truncated})
 
 
-def without_each_word(game: Game, names: list[str], target: int) -> NDArray[np.float64]:
+def without_each_token(game: Game, names: list[str], target: int) -> NDArray[np.float64]:
     """Probability of the answer as it is, and without all features of each name, in the order of first occurrence."""
     held = np.array(names)
     present = [everything(game)[0], *(held != name for name in dict.fromkeys(names))]

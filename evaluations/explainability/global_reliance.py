@@ -1,4 +1,4 @@
-"""explainability.global: what the model leans on over many examples: words, columns, places."""
+"""explainability.global: what the model leans on over many examples: tokens, columns, places."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class GlobalParams(ScoredParams):
         ge=1,
         le=100_000,
         title="Examples",
-        description="In how many examples words are masked, or columns shuffled.",
+        description="In how many examples tokens are masked, or columns shuffled.",
     )
     explained: int = Field(
         default=100,
@@ -71,7 +71,7 @@ class GlobalParams(ScoredParams):
         ge=2,
         le=1000,
         title="Fewest occurrences",
-        description="Words found in fewer examples are not shown.",
+        description="Features found in fewer examples are not shown.",
     )
     top: int = Field(
         default=20, ge=1, le=100, title="Features shown", description="So many are shown, the largest first."
@@ -105,7 +105,7 @@ class GlobalReliance:
             title="Mean size of the attribution",
             unit="difference",
             direction=Direction.CONTEXT,
-            formula="mean over explained examples that hold the feature of |φ|, for a word summed over its places in "
+            formula="mean over explained examples that hold the feature of |φ|, for a token summed over its places in "
             f"the example; t interval, clustered where rows are; {SELECTED}",
             reference="Lundberg et al. 2020, Nat. Mach. Intell. 2:56",
             plain="Where it occurs, this feature moves the probability of the answer by {value} on average.",
@@ -113,14 +113,14 @@ class GlobalReliance:
         ),
         MetricSpec(
             name="masking_drop",
-            title="Fall when the word is masked",
+            title="Fall when the token is masked",
             unit="difference",
             direction=Direction.CONTEXT,
-            formula="mean over examples that hold the word of p(y|x) − p(y|x with the word removed wherever it "
-            "stands), y the answer to x; t interval, clustered where rows are; of the words whose fall differs from "
+            formula="mean over examples that hold the token of p(y|x) − p(y|x with the token removed wherever it "
+            "stands), y the answer to x; t interval, clustered where rows are; of the tokens whose fall differs from "
             f"0 by Benjamini and Hochberg at 5 %; {SELECTED}",
             reference="Li et al. 2016, arXiv 1612.08220; Benjamini & Hochberg 1995, JRSS B 57:289",
-            plain="Without this word the probability of the answer falls by {value} on average.",
+            plain="Without this token the probability of the answer falls by {value} on average.",
             sliced=True,
         ),
         MetricSpec(

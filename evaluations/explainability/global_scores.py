@@ -12,7 +12,7 @@ from scipy import special
 
 from evaluations import charts, stats
 from evaluations.explainability.global_asking import RECORDS, explained_rows, rows_of
-from evaluations.explainability.listed import LARGEST, lengths_are, mean_within, numbers
+from evaluations.explainability.listed import LARGEST, lengths_are, mean_within, names, numbers
 from evaluations.records import join, not_estimable, rows_by_id, too_many_errors
 from evaluations.scoring import labels_of, read_probs
 from evaluations.spec import Chart, Coverage, EvaluationError, Metric, Modality, Role, ShardState
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evaluations.explainability.global_reliance import GlobalParams
 
 FALSE_DISCOVERIES = 0.05
-KINDS = {Modality.TEXT_CLASSIFIER: "word", Modality.IMAGE_CLASSIFIER: "cell", Modality.TABULAR: "column"}
+KINDS = {Modality.TEXT_CLASSIFIER: "token", Modality.IMAGE_CLASSIFIER: "cell", Modality.TABULAR: "column"}
 Found = list[tuple[str, Metric, float | None]]
 UNLABELLED = "No column has the role 'target', so accuracy cannot be measured. Mark the true label."
 
@@ -70,23 +70,23 @@ def collect(states: Sequence[ShardState], data: Dataset, params: GlobalParams, c
     table, labels = join(states, RECORDS, data, drawn), labels_of(states, ctx)
     rows = rows_by_id(data, drawn)
     probs, error = read_probs(table.column("probs"), len(labels))
-    features = [[str(name) for name in names or ()] for names in table.column("features").to_pylist()]
-    total = np.array([len(names) for names in features], dtype=np.int64)
+    features = names(table.column("features"))
+    total = np.array([len(held) for held in features], dtype=np.int64)
     skipped = ~error & ((total < 1) | (total > params.most_features))
     scored = ~(error | skipped)
     values = numbers(table.column("values"), -LARGEST, LARGEST)
     masked = numbers(table.column("masked"))
     explained = np.isin(rows, list(explained_rows(data, drawn, params, ctx)))
-    words = np.array([len(set(names)) + 1 for names in features], dtype=np.int64)
+    tokens = np.array([len(set(held)) + 1 for held in features], dtype=np.int64)
     text = data.modality is Modality.TEXT_CLASSIFIER
     lengths_are(values, np.where(scored & explained, total, 0))
-    lengths_are(masked, np.where(scored & text, words, 0))
+    lengths_are(masked, np.where(scored & text, tokens, 0))
     lost, sensitive = None, frozenset[str]()
     if data.modality is Modality.TABULAR:
         sensitive = frozenset(data.ref.columns(Role.SENSITIVE))
         offered = {*data.ref.columns(Role.INPUT), *sensitive}
-        if len({tuple(names) for names, e in zip(features, error, strict=True) if not e}) > 1 or not all(
-            set(names) <= offered for names in features
+        if len({tuple(held) for held, e in zip(features, error, strict=True) if not e}) > 1 or not all(
+            set(held) <= offered for held in features
         ):
             raise EvaluationError(
                 "bad_records", "The records name other columns than the data set's. Run it again."
@@ -132,7 +132,7 @@ def reliance(found: Leaning, params: GlobalParams) -> list[Reliance]:
     """The lists that this kind of model has."""
     lists = [("mean_attribution", "Mean size of the attribution")]
     if found.modality is Modality.TEXT_CLASSIFIER:
-        lists.append(("masking_drop", "Fall of the answer without the word"))
+        lists.append(("masking_drop", "Fall of the answer without the token"))
     if found.modality is Modality.TABULAR:
         lists.append(("permutation_importance", "Accuracy lost when the column is shuffled"))
     made = {"mean_attribution": attributed, "masking_drop": masking, "permutation_importance": permuted}
@@ -177,7 +177,7 @@ def attributed(found: Leaning, params: GlobalParams) -> Found:
 
 
 def masking(found: Leaning, params: GlobalParams) -> Found:
-    """Words without which the answer falls or rises beyond chance, those that matter most first."""
+    """Tokens without which the answer falls or rises beyond chance, those that matter most first."""
     drops: dict[str, dict[int, float]] = defaultdict(dict)
     for i, answers in enumerate(found.masked):
         for name, value in (
@@ -186,7 +186,7 @@ def masking(found: Leaning, params: GlobalParams) -> Found:
             drops[name][i] = float(answers[0] - value)
     held = {name: by_row for name, by_row in drops.items() if len(by_row) >= params.least}
     if not held:
-        return _nothing("masking_drop", found, f"No word occurs in {params.least} examples.")
+        return _nothing("masking_drop", found, f"No token occurs in {params.least} examples.")
     tested = []
     for name, by_row in held.items():
         rows = np.array(list(by_row))
@@ -201,7 +201,9 @@ def masking(found: Leaning, params: GlobalParams) -> Found:
         if p <= FALSE_DISCOVERIES
     ]
     if not kept:
-        return _nothing("masking_drop", found, f"None of {len(held)} words changes the answer beyond chance.")
+        return _nothing(
+            "masking_drop", found, f"None of {len(held)} tokens changes the answer beyond chance."
+        )
     shown = sorted(kept, key=lambda one: (-abs(one[1].mean()), one[0]))[: params.top]
     level = 1 - FALSE_DISCOVERIES * len(shown) / len(held)
     listed: Found = []
@@ -229,15 +231,15 @@ def permuted(found: Leaning, params: GlobalParams) -> Found:
     """Accuracy lost by shuffling each column, the largest first."""
     if found.lost is None:
         return _nothing("permutation_importance", found, UNLABELLED)
-    names = next(names for names in found.features if names)
-    if len(names) != found.lost.shape[1]:
+    columns = next(held for held in found.features if held)
+    if len(columns) != found.lost.shape[1]:
         raise EvaluationError("bad_records", "A record lacks answers to shuffled columns. Run it again.")
     known = ~np.isnan(found.lost).any(axis=1)
     if not known.any():
         return _nothing("permutation_importance", found, "No row was answered with every column shuffled.")
     means = np.nanmean(found.lost, axis=0)
-    order = np.lexsort((names, -means))[: params.top]
-    level = 1 - FALSE_DISCOVERIES * len(order) / len(names)
+    order = np.lexsort((columns, -means))[: params.top]
+    level = 1 - FALSE_DISCOVERIES * len(order) / len(columns)
     listed: Found = []
     for k in order:
         value, interval = mean_within(found.lost[:, k], -1.0, 1.0, found.clusters, level)
@@ -246,9 +248,9 @@ def permuted(found: Leaning, params: GlobalParams) -> Found:
             value=value,
             interval=interval,
             n=len(found.lost),
-            slice=found.slice_of(names[k]),
+            slice=found.slice_of(columns[k]),
         )
-        listed.append((names[k], metric, None))
+        listed.append((columns[k], metric, None))
     return listed
 
 
@@ -286,7 +288,7 @@ def warnings(found: Leaning, params: GlobalParams) -> list[str]:
         said.append(
             f"{int(found.skipped.sum())} examples have no feature or more than {params.most_features} and were skipped."
         )
-    read = sorted({name for names in found.features for name in names} & found.sensitive)
+    read = sorted({name for held in found.features for name in held} & found.sensitive)
     if read:
         said.append(f"The model reads sensitive columns: {', '.join(read)}.")
     return said

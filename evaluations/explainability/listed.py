@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+SHOWN_FEATURE = 60  # characters of a feature's name
 LARGEST = 1e9  # an attribution beyond this is no difference of probabilities, whatever its units
 
 
@@ -30,6 +31,11 @@ def numbers(column: pa.ChunkedArray, low: float = 0.0, high: float = 1.0) -> lis
         )
     cuts = np.cumsum(np.asarray(held.value_lengths()))[:-1]
     return list(np.split(np.clip(values, low, high), cuts)) if len(held) else []
+
+
+def names(column: pa.ChunkedArray) -> list[list[str]]:
+    """The names of each example's features, none where they are null."""
+    return [[str(name)[:SHOWN_FEATURE] for name in held or ()] for held in column.to_pylist()]
 
 
 def lengths_are(lists: list[NDArray[np.float64]], wanted: NDArray[np.int64]) -> None:

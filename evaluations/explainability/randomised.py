@@ -16,11 +16,11 @@ def twin(model: Any, network: Any) -> Any:
 def fresh(model: Any, seed: int) -> Any:
     """The model with every weight drawn anew, as the architecture draws them before training.
 
-    Torch's own generator is left as it was.
+    Torch's own generators are left as they were.
     """
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
         torch.manual_seed(seed)
         network = type(model.network)(copy.deepcopy(model.network.config))
     return twin(model, network.to(model.device).requires_grad_(False).eval())

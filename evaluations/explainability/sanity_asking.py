@@ -12,6 +12,7 @@ from evaluations.context import derive_seed
 from evaluations.explainability import planted, playing
 from evaluations.explainability.attributing import EXPLAINERS
 from evaluations.explainability.games import Game, everything
+from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.explainability.nearby import Neighbours, nearby
 from evaluations.explainability.randomised import fresh
 from evaluations.records import table_of
@@ -35,7 +36,6 @@ RECORDS = {
     "planted_features": pa.list_(pa.string()),
     **dict.fromkeys(NUMBERS, pa.list_(pa.float64())),
 }
-SHOWN_FEATURE = 60  # characters
 TEACHING_IMAGES = 100  # held in memory at once while a copy is taught
 Answers = dict[str, "NDArray[np.float64]"]
 
@@ -81,6 +81,7 @@ def ask_shard(model: Any, data: Dataset, params: SanityParams, ctx: Context, sha
     usable = [i for i, game in enumerate(games) if game is not None and _fits(game, params)]
     numbers: dict[int, Answers] = {}
     shown: dict[int, list[str]] = {}
+    ctx.progress(0, len(rows), "teaching a shortcut")
     tools = (
         Tools(params, ctx, Neighbours(model), _taught(model, data, every, params, ctx)) if usable else None
     )

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from evaluations import charts, stats
 from evaluations.explainability import playing
 from evaluations.explainability.emprt import complexity
-from evaluations.explainability.listed import LARGEST, lengths_are, numbers, pooled_ratio
+from evaluations.explainability.listed import LARGEST, lengths_are, names, numbers, pooled_ratio
 from evaluations.explainability.nearby import largest_change
 from evaluations.explainability.planted import found_first
 from evaluations.explainability.sanity_asking import (
@@ -87,11 +87,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SanityParams, c
     table, labels = join(states, RECORDS, data, drawn), labels_of(states, ctx)
     rows = rows_by_id(data, drawn)
     _, error = read_probs(table.column("probs"), len(labels))
-    names = {
-        name: [[str(one) for one in held or ()] for held in table.column(name).to_pylist()]
-        for name in ("features", "planted_features")
-    }
-    total = np.array([len(held) for held in names["features"]], dtype=np.int64)
+    total = np.array([len(held) for held in names(table.column("features"))], dtype=np.int64)
     skipped = ~error & ((total < 2) | (total > params.most_features))
     scored = ~(error | skipped)
     total = np.where(scored, total, 0)
@@ -111,19 +107,19 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SanityParams, c
     decides, without, first, untaught = flags
     which: NDArray[np.int64] = np.full(n, -1)
     for i in np.flatnonzero(scored):
-        values, features = read["values"][i], int(total[i])
+        values, count = read["values"][i], int(total[i])
         before[i], after[i] = complexity(values), complexity(read["randomised"][i])
         if repeated[i]:
             size[i] = np.linalg.norm(values)
-            change[i] = largest_change(values, read["nearby"][i].reshape(-1, features))
-            agreement[i] = mean_rank_correlation(np.vstack([values, read["seeds"][i].reshape(-1, features)]))
-        place, which[i] = plant_of(ids[i], features, ctx)
+            change[i] = largest_change(values, read["nearby"][i].reshape(-1, count))
+            agreement[i] = mean_rank_correlation(np.vstack([values, read["seeds"][i].reshape(-1, count)]))
+        place, which[i] = plant_of(ids[i], count, ctx)
         answers = read["planted_probs"][i].reshape(3, -1).argmax(axis=1)
         decides[i] = answers[0] == which[i] and answers[1] == 1 - which[i]
         without[i] = answers[2] == which[i]
         first[i] = found_first(read["planted"][i], place)
         untaught[i] = found_first(read["untaught"][i], place)
-        chance[i] = 1 / features
+        chance[i] = 1 / count
     return Checked(
         ids=ids,
         text=data.modality.value.startswith("text"),
@@ -145,7 +141,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SanityParams, c
         untaught=untaught,
         chance=chance,
         planted=read["planted"],
-        planted_features=names["planted_features"],
+        planted_features=names(table.column("planted_features")),
     )
 
 

@@ -1,4 +1,4 @@
-"""Global reliance against scikit-learn, exact expectation over all shuffles, and a model whose words are known."""
+"""Global reliance against scikit-learn, exact expectation over all shuffles, and a model whose tokens are known."""
 
 from __future__ import annotations
 
@@ -138,23 +138,23 @@ def on_texts(held: tuple[Any, ModelRef], folder: Path, texts: list[str], **param
     return make.evaluate(GLOBAL, model, make.request(GLOBAL.name, data, ref, **params), folder)
 
 
-def test_a_word_falls_by_what_masking_it_everywhere_takes_away(bert: Any, tmp_path: Path) -> None:
+def test_a_token_falls_by_what_masking_it_everywhere_takes_away(bert: Any, tmp_path: Path) -> None:
     model, _ = bert
     texts = [f"{word} film good {word} plot" for word in make.WORDS if word not in ("film", "good", "plot")]
     result = on_texts(bert, tmp_path, texts, explained=5)
     drops = by_slice(result, "masking_drop")
-    drop = drops["word=good"]
+    drop = drops["token=good"]
     probs = model.predict_proba(texts).probs
     masked = model.predict_proba([text.replace("good", "[MASK]") for text in texts]).probs
     fall = (probs - masked)[np.arange(len(texts)), probs.argmax(axis=1)]
     assert drop.value == pytest.approx(fall.mean(), abs=1e-6)
     assert drop.n == len(texts)
-    assert set(drops) <= {"word=film", "word=good", "word=plot"}  # the others stand in one text each
+    assert set(drops) <= {"token=film", "token=good", "token=plot"}  # the others stand in one text each
     (chart,) = [chart for chart in result.charts if chart.name == "masking_drop"]
     assert all(row[5] is not None and float(row[5]) <= 0.05 for row in chart.rows)
 
 
-def test_a_word_that_changes_nothing_is_not_shown(tmp_path: Path, bert: Any) -> None:
+def test_a_token_that_changes_nothing_is_not_shown(tmp_path: Path, bert: Any) -> None:
     import copy
 
     model, ref = bert

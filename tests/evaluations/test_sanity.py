@@ -248,8 +248,10 @@ def test_a_planted_patch_is_found_in_images(tmp_path: Path) -> None:
     assert ends(got["shortcut_precision"])[0] > 0.8
 
 
-def test_a_shortcut_that_was_not_learnt_or_too_few_examples_are_said(bert: Any, tmp_path: Path) -> None:
-    got = named(run(bert, tmp_path, make.sentences(8), **(QUICK | {"learning_rate": 1e-9})))
+@pytest.mark.parametrize("removal", ["mask", "delete"])
+def test_a_shortcut_that_was_not_learnt_is_said(bert: Any, tmp_path: Path, removal: str) -> None:
+    how = QUICK | {"learning_rate": 1e-9, "removal": removal}
+    got = named(run(bert, tmp_path, make.sentences(8), **how))
     assert got["shortcut_precision"].status is MetricStatus.NOT_ESTIMABLE
     assert "Raise the steps" in got["shortcut_precision"].reason
     assert got["emprt"].value is not None
