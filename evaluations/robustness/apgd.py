@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 from evaluations.robustness.image_ball import Ball, per_row
+from evaluations.robustness.image_losses import misled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +80,7 @@ def apgd(
         logits = network(image)
         values = loss(logits, truth, target)
         (gradient,) = torch.autograd.grad(values.sum(), image)
-        wrong = logits.detach().argmax(1) != truth
+        wrong = misled(logits.detach(), truth)
         return values.detach(), gradient.nan_to_num(0.0, 0.0, 0.0), wrong
 
     def without_found(search: Search, wrong: Tensor) -> Search:

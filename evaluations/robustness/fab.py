@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from evaluations.robustness.image_ball import Ball, onto_plane, per_row
+from evaluations.robustness.image_losses import misled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,7 @@ def fab(
         gap, gradient = _border(network, image, truth, target)
         image = _nearer(image, clean, gap, gradient, ball)
         with torch.no_grad():
-            wrong = network(image).argmax(1) != truth
+            wrong = misled(network(image), truth)
         delta = image - clean
         near = wrong & (ball.size(delta) <= ball.epsilon)
         found[row[near]], changed[row[near]] = image[near], True

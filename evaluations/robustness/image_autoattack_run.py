@@ -161,7 +161,8 @@ def _attack_group(
             answers.square.put(group.places[found[alone]], Scores.checked(probs[alone]))
             answers.square_distance[group.places[found[alone]]] = distance[alone]
         truth = group.truth[found].cpu().numpy()
-        confirmed = np.isin(found, left) & np.isfinite(probs).all(axis=1) & (probs.argmax(axis=1) != truth)
+        silent = ~np.isfinite(probs).all(axis=1)  # no answer is not the right one
+        confirmed = np.isin(found, left) & (silent | (probs.argmax(axis=1) != truth))
         for k in np.flatnonzero(confirmed):
             place = int(group.places[found[k]])
             answers.attack[place], answers.distance[place] = name, distance[k]

@@ -112,19 +112,21 @@ def collect(
     truth = data.class_indices(labels)[rows]
     right = ~error & (np.argmax(np.nan_to_num(probs), axis=1) == truth)
 
-    def misled(column: str, distance: str | None = None) -> NDArray[np.bool_]:
-        """Where the answer of that column is wrong, and its image close enough."""
+    def misled(column: str) -> NDArray[np.bool_]:
+        """Where there is an answer, and it is wrong."""
         found, none = read_probs(table.column(column), len(labels))
-        wrong: NDArray[np.bool_] = ~none & (np.argmax(np.nan_to_num(found), axis=1) != truth)
-        if distance is not None:
-            far = np.nan_to_num(table.column(distance).to_numpy().astype(np.float64), nan=np.inf)
-            wrong &= far <= params.epsilon + SLACK
-        return wrong
+        return ~none & (np.argmax(np.nan_to_num(found), axis=1) != truth)
+
+    def near(column: str) -> NDArray[np.bool_]:
+        far = np.nan_to_num(table.column(column).to_numpy().astype(np.float64), nan=np.inf)
+        return np.abs(far) <= params.epsilon + SLACK
 
     claimed = np.array(table.column("attack").to_pylist(), dtype=object)
     if any(name not in ("", *attacks) for name in claimed):
         raise EvaluationError("bad_records", "A record names an attack that was not asked for. Run it again.")
-    confirmed = right & (claimed != "") & misled("attacked_probs", "distance")
+    attacked_probs, silent = read_probs(table.column("attacked_probs"), len(labels))
+    # no answer to the attacked image is not the right one: a model gains nothing by falling silent
+    confirmed = right & (claimed != "") & near("distance") & (silent | misled("attacked_probs"))
     outputs, missing = _outputs(table.column("outputs"), len(labels))
     again, missing_again = _outputs(table.column("outputs_again"), len(labels))
     return Outcomes(
@@ -137,16 +139,16 @@ def collect(
         error=error,
         right=right,
         attack=np.where(confirmed, claimed, "").astype(np.str_),
-        attacked_probs=read_probs(table.column("attacked_probs"), len(labels))[0],
+        attacked_probs=attacked_probs,
         distance=table.column("distance").to_numpy().astype(np.float64),
         unconfirmed=int((right & (claimed != "") & ~confirmed).sum()),
         zero_gradient=right & np.array(table.column("zero_gradient").to_pylist(), dtype=object).astype(bool),
         check=checked(data, rows, params, ctx),
-        square_alone=right & misled("square_probs", "square_distance"),
+        square_alone=right & misled("square_probs") & near("square_distance"),
         unbounded=right & ~misled("unbounded_probs"),
         outputs=outputs[~(missing | missing_again)],
         outputs_again=again[~(missing | missing_again)],
-        files=_files(table, confirmed),
+        files=_files(table, confirmed & ~silent, params),
         saved=confirmed & misled("saved_probs"),
     )
 
@@ -167,13 +169,22 @@ def _of_length(held: list[list[float] | None], classes: int) -> list[list[float]
     return held
 
 
-def _files(table: pa.Table, confirmed: NDArray[np.bool_]) -> list[tuple[bytes, bytes] | None]:
-    """Both files of the attacks that succeeded, where the run kept them."""
+def _files(
+    table: pa.Table, confirmed: NDArray[np.bool_], params: ImageAutoAttackParams
+) -> list[tuple[bytes, bytes] | None]:
+    """Both files of the attacks that succeeded, where the run kept them. They differ by no more than the bound."""
+    found: list[tuple[bytes, bytes] | None] = [None] * table.num_rows
     pairs = zip(table.column("before").to_pylist(), table.column("after").to_pylist(), strict=True)
-    return [
-        (before, after) if won and before and after else None
-        for won, (before, after) in zip(confirmed, pairs, strict=True)
-    ]
+    for i, (before, after) in enumerate(pairs):
+        if not (confirmed[i] and before and after):
+            continue
+        levels = image_files.read(before)
+        apart = (image_files.read(after, levels.shape).astype(np.float64) - levels).ravel() / 255
+        size = np.abs(apart).max(initial=0) if params.norm == "Linf" else np.linalg.norm(apart)
+        if size > params.epsilon + SLACK:
+            raise EvaluationError("bad_records", "A kept image differs by more than the attack can change.")
+        found[i] = before, after
+    return found
 
 
 def attacks_for(classes: int) -> tuple[str, ...]:
@@ -224,8 +235,6 @@ def keep(outcomes: Outcomes, ctx: Context) -> None:
     """Writes the attacked images that mislead the model as files, for later versions to withstand."""
     won = [i for i, files in enumerate(outcomes.files) if files is not None and outcomes.saved[i]]
     files = [files[1] for i in won if (files := outcomes.files[i]) is not None]
-    for file in files:
-        image_files.read(file)  # nothing but images leaves
     keep_images(
         ctx,
         original_ids=[outcomes.ids[i] for i in won],

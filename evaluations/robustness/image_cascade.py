@@ -58,7 +58,7 @@ class Network:
 
     def margins(self, images: Tensor, truth: Tensor) -> Tensor:
         with torch.no_grad():
-            return image_losses.margin(self(images), truth)
+            return image_losses.margin(self(images), truth).nan_to_num(nan=-torch.inf)
 
     def answers(self, images: Tensor) -> Tensor:
         with torch.no_grad():

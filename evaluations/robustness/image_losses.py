@@ -38,5 +38,10 @@ def margin(logits: Tensor, truth: Tensor) -> Tensor:
     return _of(logits, truth) - others.amax(1)
 
 
+def misled(logits: Tensor, truth: Tensor) -> Tensor:
+    """(n,) whether the answer is not the true class. A network that gives no numbers is not right either."""
+    return (logits.argmax(1) != truth) | ~logits.isfinite().all(1)
+
+
 def _of(logits: Tensor, classes: Tensor) -> Tensor:
     return logits.gather(1, classes[:, None])[:, 0]

@@ -339,8 +339,22 @@ def test_what_a_run_claims_beyond_the_bound_or_against_the_probabilities_is_no_s
     far = collect([changed(state, "distance", lambda held: [d and 0.2 for d in held])], *rest)
     assert (far.attack == "").all()
     assert far.unconfirmed == won
-    kept = collect([changed(state, "attacked_probs", lambda held: [None] * len(held))], *rest)
-    assert (kept.attack == "").all()
+    right = [[float(k == y) for k in range(10)] for y in honest.truth]
+    held = collect([changed(state, "attacked_probs", lambda held: right)], *rest)
+    assert (held.attack == "").all()
+
+
+def test_a_model_that_falls_silent_under_attack_is_not_robust(tmp_path: Path) -> None:
+    def network(units: torch.Tensor) -> torch.Tensor:
+        odd = (units * 255 - (units * 255).round()).abs().flatten(1).amax(
+            1
+        ) > 1e-2  # no image that 8 bits hold
+        return torch.where(odd[:, None], torch.nan, plain()(units))
+
+    result = run(network, tmp_path, n=20, epsilon=0.0123)
+    assert value(result, "clean_accuracy") > 0.8
+    assert value(result, "robust_accuracy") == 0
+    assert not result.examples
 
 
 @pytest.mark.parametrize(
@@ -351,6 +365,7 @@ def test_what_a_run_claims_beyond_the_bound_or_against_the_probabilities_is_no_s
         ("outputs", lambda held: [[1e40] * 10] * len(held)),
         ("after", lambda held: [value and b"GIF89a" for value in held]),
         ("after", lambda held: [value and vision.png(np.zeros((9, 8))) for value in held]),
+        ("after", lambda held: [value and vision.png(np.full((8, 8), 77)) for value in held]),
         ("attacked_probs", lambda held: [value and [2.0] * 10 for value in held]),
     ],
 )
