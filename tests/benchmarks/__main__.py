@@ -21,6 +21,7 @@ NAMES = (
     "sequential",
     "shared_pass",
     "multiple_choice",
+    "image_attack",
 )
 
 
