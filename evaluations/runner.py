@@ -162,7 +162,8 @@ def check_before_data(evaluation: Evaluation, request: RunRequest) -> None:
             raise EvaluationError(
                 f"{role}_missing",
                 f"{evaluation.name} needs a column with the role {role.value!r}. Give the columns their roles.",
-                skipped=role in (Role.SENSITIVE, Role.SPLIT),  # a data set may rightly have none of these
+                skipped=role
+                in (Role.SENSITIVE, Role.SPLIT, Role.CLUSTER),  # a data set may rightly have none of these
             )
     spoken = {language.lower().replace("_", "-").split("-")[0] for language in model.languages}
     if needs.languages and spoken and not spoken & set(needs.languages):

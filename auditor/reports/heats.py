@@ -12,6 +12,7 @@ LEVELS = 4  # of strength, each way
 LEAST = 0.04  # of the strongest value: what is weaker has no level
 SHOWN_TOKENS = 300
 SHOWN_FEATURES = 12
+LONGEST_NAME = 80
 _CELL = re.compile(
     r"row (\d{1,2}), column (\d{1,2})"
 )  # how evaluations name the cells of a grid over an image
@@ -56,7 +57,7 @@ def maps(heats: Sequence[Mapping[str, Any]]) -> list[Map]:
 
 
 def _map(heat: Mapping[str, Any], scale: float) -> Map:
-    names, values = [str(f) for f in heat["features"]], [float(v) for v in heat["values"]]
+    names, values = [str(f)[:LONGEST_NAME] for f in heat["features"]], [float(v) for v in heat["values"]]
     tokens = _tokens(names, values, scale) if heat.get("text", True) else []
     if tokens:  # a piece within a word says so
         names = [f"{'…' if t.glued and i else ''}{t.text}" for i, t in enumerate(tokens)]

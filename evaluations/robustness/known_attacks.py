@@ -15,6 +15,7 @@ from evaluations.spec import (
     Params,
     Plan,
     Requirements,
+    Role,
     ScoredParams,
     Shard,
     ShardState,
@@ -41,6 +42,7 @@ class KnownAttacks:
     requires: ClassVar[Requirements] = Requirements(
         modalities=(Modality.TEXT_CLASSIFIER, Modality.IMAGE_CLASSIFIER, Modality.TABULAR),
         access=Access.LABEL.value,
+        roles=(Role.INPUT, Role.TARGET, Role.CLUSTER),  # the original that an attack was made of
     )
     tags: ClassVar[tuple[str, ...]] = ("robustness", "adversarial", "regression suite")
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
@@ -92,6 +94,7 @@ class KnownAttacks:
             charts=charts.group_bars("withstood_by_recipe", "Known attacks withstood by recipe", by_recipe),
             examples=known_attacks_scores.examples(scored, data),
             coverage=scored.coverage(),
+            warnings=known_attacks_scores.warnings(scored, data),
         )
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 SHOWN = 20  # examples on the result
 PNG = b"\x89PNG\r\n\x1a\n"
 MOST_BYTES = 256 * 1024  # of one picture
-# How auditor/registry/attack_tables.py names the rows of a suite: the recipe, and a digest of the row.
-_KEPT = re.compile(r"([A-Za-z0-9_.+-]{1,60}):[0-9a-f]{24}")
+# auditor/registry/attack_tables.py names the rows of a suite by the recipe and a digest of the row.
+_KEPT = re.compile(r"([A-Za-z0-9_.+-]{1,60}):\S+")
 
 
 def measure(scored: Scored, data: Dataset, max_error_rate: float) -> list[Metric]:
@@ -33,6 +33,17 @@ def measure(scored: Scored, data: Dataset, max_error_rate: float) -> list[Metric
     for recipe in sorted(set(recipes) - {""}):
         found.append(_withstood("withstood_by_recipe", scored.only(recipes == recipe), f"recipe={recipe}"))
     return found
+
+
+def warnings(scored: Scored, data: Dataset) -> list[str]:
+    """Where ordinary rows may be among the attacks: on these the share withstood is plain accuracy."""
+    strange = int((recipes_of(data.ids[scored.rows]) == "").sum())
+    if not strange:
+        return []
+    return [
+        f"The ids of {strange:,} of {scored.n:,} rows do not name the recipe of an attack (as in recipe:17). If these are ordinary "
+        "examples, the share withstood is plain accuracy."
+    ]
 
 
 def recipes_of(ids: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -87,4 +98,7 @@ def _fed(data: Dataset, row: int) -> tuple[str, tuple[Picture, ...]]:
             return "", ()
         png = base64.b64encode(fed[0]).decode()
         return "", (Picture(title="Attack", alt="The attacked image", png=png),)
-    return "; ".join(f"{name}: {value}" for name, value in fed.iloc[0].items()), ()
+    cells = (
+        (name, f"{value:.6g}" if isinstance(value, float) else value) for name, value in fed.iloc[0].items()
+    )
+    return "; ".join(f"{name}: {str(value)[:80]}" for name, value in cells), ()

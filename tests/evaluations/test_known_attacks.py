@@ -13,7 +13,7 @@ import pytest
 
 from evaluations import catalogue
 from evaluations.robustness import known_attacks_scores
-from evaluations.spec import EvaluationResult, Modality, Role
+from evaluations.spec import EvaluationError, EvaluationResult, Modality, Role
 from tests.evaluations import make
 
 EVALUATION = catalogue.get("robustness.known_attacks")
@@ -78,8 +78,8 @@ def test_the_attacks_that_still_succeed_are_shown_with_their_recipe(tmp_path: Pa
 
 
 def test_rows_that_no_suite_has_named_have_no_recipe() -> None:
-    ids = np.array([f"typos:{KEY}", "17", f"typos:{KEY}0", f":{KEY}", "typos"])
-    assert known_attacks_scores.recipes_of(ids).tolist() == ["typos", "", "", "", ""]
+    ids = np.array([f"typos:{KEY}", "mine+2:17", "17", f":{KEY}", "typos:", "two words:1", "<b>:1"])
+    assert known_attacks_scores.recipes_of(ids).tolist() == ["typos", "mine+2", "", "", "", "", ""]
 
 
 def test_an_image_that_still_misleads_is_shown_and_one_too_large_is_not(tmp_path: Path) -> None:
@@ -97,3 +97,29 @@ def test_an_image_that_still_misleads_is_shown_and_one_too_large_is_not(tmp_path
     _, [picture] = known_attacks_scores._fed(data, 0)
     assert base64.b64decode(picture.png) == small.getvalue()
     assert known_attacks_scores._fed(data, 1) == ("", ())
+
+
+def test_rows_that_are_no_kept_attacks_are_warned_of(tmp_path: Path) -> None:
+    table = suite(["good", "good"], ["typos", "typos"], ["1", "2"])
+    assert evaluated(table, tmp_path).warnings == ()
+    [said] = evaluated(table.assign(id=["1", table.id[1]]), tmp_path).warnings
+    assert said.startswith("The ids of 1 of 2 rows")
+
+
+def test_data_that_name_no_originals_are_no_suite(tmp_path: Path) -> None:
+    from evaluations.runner import check_before_data
+
+    data = make.data_ref(suite(["good"], ["typos"], ["1"]), tmp_path, make.TEXT_ROLES)
+    ref = make.STAND_IN.model_copy(update={"modality": Modality.TEXT_CLASSIFIER})
+    with pytest.raises(EvaluationError, match="cluster") as refused:
+        check_before_data(EVALUATION, make.request(EVALUATION.name, data, ref))
+    assert refused.value.skipped
+
+
+def test_a_row_of_a_table_is_shown_as_its_columns(tmp_path: Path) -> None:
+    from evaluations.data import dataset
+
+    table = pd.DataFrame({"age": [39.123456789], "job": ["Sales"], "label": ["a"]})
+    roles = {"age": Role.INPUT, "job": Role.INPUT, "label": Role.TARGET}
+    data = dataset.read(make.data_ref(table, tmp_path, roles), Modality.TABULAR)
+    assert known_attacks_scores._fed(data, 0) == ("age: 39.1235; job: Sales", ())
