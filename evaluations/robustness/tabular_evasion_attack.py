@@ -12,7 +12,7 @@ import pyarrow as pa
 from evaluations import records
 from evaluations.data.sampling import stratified_sample
 from evaluations.models.protocol import Remote, Scores
-from evaluations.robustness import tabular_columns
+from evaluations.robustness import tabular_asking, tabular_columns
 from evaluations.robustness.tabular_evasion_search import Search
 from evaluations.robustness.tabular_evasion_space import Space, space_of
 from evaluations.scoring import PROBS, probs_column, read_probs, with_labels
@@ -59,7 +59,7 @@ class Asker:
     def scores(self, who: NDArray[np.int64], cells: NDArray[np.float64], question: str = "evasion") -> Scores:
         """Of rows `who` (m,) with `cells` (m, D) in place of their own."""
         if not isinstance(self.model, Remote):
-            return self.model.predict_proba(self.changed(who, cells))
+            return tabular_asking.scores_of(self.model, self.changed(who, cells))
         # what a service was asked is kept, so that a run which its budget ended goes on where it was
         digests = [hashlib.sha256(row.tobytes()).hexdigest() for row in cells]
         names = np.array([f"{i}:evasion:{d}" for i, d in zip(self.ids[who], digests, strict=True)])

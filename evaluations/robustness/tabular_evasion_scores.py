@@ -181,10 +181,10 @@ def measure(outcomes: Outcomes, params: EvasionParams, ctx: Context) -> list[Met
     ]
     differs = _differs(outcomes)
     if won.any():
-        found.append(_mean("columns_changed", differs.sum(axis=1).astype(np.float64), won, outcomes))
+        found.append(_mean("columns_changed", differs.sum(axis=1).astype(np.float64), won, outcomes, 1))
     else:
         found.append(not_estimable("columns_changed", 0, "No attack succeeded within the largest cost."))
-    found.append(_mean("queries", outcomes.queries.astype(np.float64), attacked, outcomes))
+    found.append(_mean("queries", outcomes.queries.astype(np.float64), attacked, outcomes, 0))
     for d, name in shown:
         part = f"column={name}"
         if won.any():
@@ -226,12 +226,15 @@ def _rate(
     )
 
 
-def _mean(name: str, values: NDArray[np.float64], among: NDArray[np.bool_], outcomes: Outcomes) -> Metric:
+def _mean(
+    name: str, values: NDArray[np.float64], among: NDArray[np.bool_], outcomes: Outcomes, least: int
+) -> Metric:
+    """Of counts, of which none is below `least`."""
     clusters = None if outcomes.clusters is None else outcomes.clusters[among]
     held = values[among]
     interval = stats.mean_interval(held, clusters=clusters)
     if interval is not None:
-        interval = interval.model_copy(update={"low": max(0.0, interval.low)})
+        interval = interval.model_copy(update={"low": max(float(least), interval.low)})
     return Metric(name=name, value=float(held.mean()), interval=interval, n=len(held))
 
 

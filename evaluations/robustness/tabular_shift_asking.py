@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from evaluations import predicting, records
-from evaluations.data.columns import LARGEST
 from evaluations.data.sampling import stratified_sample
-from evaluations.models.protocol import Predictions, Scores
+from evaluations.models.protocol import Scores
+from evaluations.robustness import tabular_asking
 from evaluations.robustness.tabular_shift_changes import MADE, Shifter, applied
 from evaluations.robustness.tabular_shift_names import Shift
 from evaluations.scoring import PROBS, probs_column, read_probs, with_labels
-from evaluations.spec import EvaluationError, Modality, Shard, ShardState
+from evaluations.spec import Modality, Shard, ShardState
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     from evaluations.context import Context
@@ -68,11 +66,10 @@ def _answers(
     def ask(positions: NDArray[np.int64]) -> pa.Table:
         changes = shifter.changes(rows[positions], shift)
         frame = applied(data.frame(rows[positions], model.columns), changes)
-        touched = np.any([change.here for change in changes.values()], axis=0)
         if classes:
-            scores = _spared(lambda held: _scores(model, held), frame, touched, 1 + len(model.labels))
-            return pa.table({"probs": probs_column(scores[:, 1:], np.isnan(scores).any(axis=1))})
-        values = _spared(lambda held: _values(model, held), frame, touched, 1)[:, 0]
+            scores = tabular_asking.scores_of(model, frame)
+            return pa.table({"probs": probs_column(scores.probs, scores.errors)})
+        values = tabular_asking.values_of(model, frame)
         return pa.table({"value": pa.array(values, pa.float64(), from_pandas=True)})
 
     table = ctx.answers(
@@ -90,37 +87,6 @@ def _answers(
         return found
     probs, errors = read_probs(table.column("probs"), len(model.labels))
     return _classes(Scores(probs, errors, np.ones(len(rows), bool)))
-
-
-def _spared(
-    ask: Callable[[pd.DataFrame], NDArray[np.float64]],
-    frame: pd.DataFrame,
-    touched: NDArray[np.bool_],
-    width: int,
-) -> NDArray[np.float64]:
-    """Answers (n, width), NaN where there are none. A model that shifted rows break is asked about the others."""
-    try:
-        return ask(frame)
-    except EvaluationError as error:
-        if error.code != "model_failed" or not touched.any():
-            raise
-    found: NDArray[np.float64] = np.full((len(frame), width), np.nan)
-    if not touched.all():
-        found[~touched] = ask(frame.loc[~touched])
-    return found
-
-
-def _scores(model: Any, frame: pd.DataFrame) -> NDArray[np.float64]:
-    """(n, 1 + K): a first column that is NaN in error rows, then probabilities."""
-    scores: Scores = model.predict_proba(frame)
-    return np.column_stack([np.where(scores.errors, np.nan, 0.0), scores.probs])
-
-
-def _values(model: Any, frame: pd.DataFrame) -> NDArray[np.float64]:
-    """(n, 1)"""
-    found: Predictions = model.predict(frame)
-    beyond = found.errors | ~(np.abs(found.values) <= LARGEST)
-    return np.where(beyond, np.nan, found.values)[:, None]
 
 
 def _classes(scores: Scores) -> list[int | None]:

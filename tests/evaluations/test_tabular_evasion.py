@@ -16,6 +16,7 @@ from scipy import optimize, special
 from evaluations import catalogue
 from evaluations.context import Context
 from evaluations.data import dataset
+from evaluations.models.tabular import score_rows
 from evaluations.robustness import tabular_columns, tabular_evasion_scores
 from evaluations.robustness.tabular_evasion_search import FINE
 from evaluations.robustness.tabular_evasion_space import space_of
@@ -399,6 +400,26 @@ def test_a_service_is_turned_as_the_model_behind_it_is_and_asked_nothing_twice(t
     make.evaluate(EVASION, again, asked, tmp_path, cuts=[3, 6], killed_after=2)  # finds what was asked before
     assert once.usage.queries > 0
     assert again.usage.queries == 0
+
+
+def test_a_model_that_refuses_changed_rows_ends_with_errors_and_not_with_a_failure(tmp_path: Path) -> None:
+    linear = Linear({"a": 1.0})
+    table = _answered(linear, _table(30))
+    known = set(table.a)
+
+    class Strict(make.Answering):
+        def predict_proba(self, rows: pd.DataFrame) -> Any:
+            def ask(frame: pd.DataFrame) -> np.ndarray:
+                if not set(frame.a) <= known:
+                    raise ValueError("unknown value")
+                return linear._probs(frame)
+
+            return score_rows(ask, rows, 2)
+
+    strict = Strict(None)
+    strict.columns = ("a",)
+    got = _run(strict, table, tmp_path, bounds={"a": (50.0, 60.0)}, mutable=["a"])
+    assert got.error.all()
 
 
 def test_rates_and_curve_are_made_of_the_costs(tmp_path: Path) -> None:

@@ -226,6 +226,10 @@ def test_a_model_that_takes_no_missing_values_is_not_called_robust_to_them(tmp_p
     assert got["drop", "shift=noise 0.1 sd"].value is not None
     assert got["worst_drop", "all"].status is MetricStatus.NOT_ESTIMABLE
     assert "missing 2 %" in got["worst_drop", "all"].reason
+    ref = make.data_ref(table, tmp_path, _roles(table))
+    how = {"missing": [0.02, 0.2], "noise": [0.1], "units": [], "typos": []}
+    asked = make.request(SHIFT.name, ref, examples=500, **how)
+    assert make.evaluate(SHIFT, Strict(None), asked, tmp_path, cuts=[5, 200]).metrics == result.metrics
     lenient = _run(
         Strict(None), table, tmp_path, missing=[0.02], noise=[], units=[], typos=[], max_error_rate=0.1
     )
