@@ -14,7 +14,7 @@ from Levenshtein import distance
 from textattack.constraints import Constraint
 from textattack.constraints.pre_transformation import MaxModificationRate, MinWordLength
 
-from evaluations.robustness import minilm, textattack_setup, wordnet
+from evaluations.robustness import minilm, sentence_vectors, textattack_setup, wordnet
 from evaluations.robustness.attack_limits import (
     LIKE_SENTENCE,
     LIKE_WORD,
@@ -125,4 +125,4 @@ def true_synonyms() -> list[Any]:
 
 def like_sentence() -> Any:
     """The whole text against the original one."""
-    return minilm.Likeness(minilm.encoder(textattack_setup.resources()), LIKE_SENTENCE)
+    return minilm.Likeness(sentence_vectors.encoder(textattack_setup.resources()), LIKE_SENTENCE)

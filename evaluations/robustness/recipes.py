@@ -19,7 +19,7 @@ from textattack.attack_recipes import (
 from textattack.constraints.pre_transformation import RepeatModification, StopwordModification
 from textattack.constraints.semantics import WordEmbeddingDistance
 from textattack.goal_function_results import GoalFunctionResultStatus
-from textattack.goal_functions import UntargetedClassification
+from textattack.goal_functions import InputReduction, UntargetedClassification
 from textattack.search_methods import GreedyWordSwapWIR
 from textattack.transformations import (
     CompositeTransformation,
@@ -32,7 +32,7 @@ from textattack.transformations import (
 )
 from textattack.transformations.word_swaps import word_swap_wordnet
 
-from evaluations.robustness import adjusted, minilm, textattack_setup, wordnet
+from evaluations.robustness import adjusted, minilm, sentence_vectors, textattack_setup, wordnet
 from evaluations.robustness.attacking import Build
 
 # As in TextAttack's own table, which cannot be read without that file.
@@ -56,7 +56,8 @@ def input_reduction(wrapper: Any) -> Any:
     Not an attack: it succeeds wherever a word can go, and finds how many can.
     """
     attack = InputReductionFeng2018.build(wrapper)
-    return Attack(attack.goal_function, _constraints(attack), attack.transformation, ToTheEnd("delete"))
+    goal = Shorter(wrapper, maximizable=True)
+    return Attack(goal, _constraints(attack), attack.transformation, ToTheEnd("delete"))
 
 
 def pwws(wrapper: Any) -> Any:
@@ -81,7 +82,7 @@ def textfooler_variant(wrapper: Any) -> Any:
             adjusted.NoAntonym(),
             adjusted.WordFits(adjusted.same_class),
             minilm.Likeness(
-                minilm.encoder(folder),
+                sentence_vectors.encoder(folder),
                 0.840845057,
                 metric="angular",
                 compare_against_original=False,
@@ -103,7 +104,7 @@ def textbugger_variant(wrapper: Any) -> Any:
         [
             RepeatModification(),
             StopwordModification(),
-            minilm.Likeness(minilm.encoder(folder), 0.8),
+            minilm.Likeness(sentence_vectors.encoder(folder), 0.8),
         ],
         CompositeTransformation(
             [
@@ -125,6 +126,13 @@ class LookAlikes(WordSwapHomoglyphSwap):  # type: ignore[misc]  # TextAttack has
         WordSwap.__init__(self)
         self.homos = dict(zip(PLAIN, ALIKE, strict=True))
         self.random_one = False
+
+
+class Shorter(InputReduction):  # type: ignore[misc]  # TextAttack has no types
+    """TextAttack's goal, which divides by the number of words."""
+
+    def _get_score(self, model_output: Any, attacked_text: Any) -> Any:
+        return super()._get_score(model_output, attacked_text) if self.initial_attacked_text.num_words else 0
 
 
 class ToTheEnd(GreedyWordSwapWIR):  # type: ignore[misc]  # TextAttack has no types

@@ -1,13 +1,27 @@
-"""robustness.text_char: whether misspelt words change a text classifier's answer (DeepWordBug)."""
+"""robustness.text_char: whether misspelt words change a text classifier's answer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from evaluations.planning import shards
+from evaluations.robustness.attack_limits import (
+    LIKE_SENTENCE,
+    MISSPELT_LETTERS,
+    MISSPELT_WORDS,
+    SHORTEST_WORD,
+)
+from evaluations.robustness.attack_specs import (
+    SCORES,
+    AttackParams,
+    attack_plan,
+    demand_language,
+    once,
+    rate_specs,
+    recipe_specs,
+)
 from evaluations.spec import (
     Access,
     Direction,
@@ -17,7 +31,6 @@ from evaluations.spec import (
     Params,
     Plan,
     Requirements,
-    ScoredParams,
     Shard,
     ShardState,
 )
@@ -25,122 +38,76 @@ from evaluations.spec import (
 if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import TextClassifier
+    from evaluations.models.protocol import Classifier
 
-SHARD_EXAMPLES = 25  # an attack is some hundred queries: what is lost when a run is killed
-QUERIES_EACH = 60  # of a sentence of twenty words, for the forecast only
-GAO = "Gao et al. 2018, arXiv 1801.04354"
-MORRIS = "Morris et al. 2020, arXiv 2005.05909"
+CharRecipe = Literal["deepwordbug", "pruthi", "textbugger_variant", "input_reduction"]
 
 
-class TextCharParams(ScoredParams):
-    examples: int = Field(
-        default=100,
-        ge=1,
-        le=10_000,
-        title="Examples",
-        description="How many examples to attack, stratified by label.",
+class TextCharParams(AttackParams):
+    recipes: Annotated[tuple[CharRecipe, ...], AfterValidator(once)] = Field(
+        default=("deepwordbug",),
+        min_length=1,
+        title="Recipes",
+        description="deepwordbug (Gao et al. 2018) changes letters; pruthi (Pruthi et al. 2019) tries every typing "
+        "error in one word, some hundred queries a text; textbugger_variant (after Li et al. 2019) also swaps letters "
+        "for look-alikes and words for near ones; input_reduction (Feng et al. 2018) leaves words out as long as the "
+        "answer stays. The variant has substitutes for what TextBugger uses, so its numbers do not compare with "
+        "published ones.",
     )
 
 
 class TextChar:
-    """TextAttack's DeepWordBug on a seeded sample. Every success is scored again before it counts."""
+    """TextAttack's character recipes on a seeded sample. Every success is scored again before it counts."""
 
     name: ClassVar[str] = "robustness.text_char"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Robustness to misspelt words"
     question: ClassVar[str] = "Can a few changed letters make the model change its answer?"
     Params: ClassVar[type[Params]] = TextCharParams
     requires: ClassVar[Requirements] = Requirements(
-        modalities=(Modality.TEXT_CLASSIFIER,),
-        access=(Access.LABEL | Access.PROBS | Access.LOGITS).value,
-        languages=("en",),
+        modalities=(Modality.TEXT_CLASSIFIER,), access=Access.LABEL.value, languages=("en",)
     )
     tags: ClassVar[tuple[str, ...]] = ("robustness", "adversarial")
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
-        MetricSpec(
-            name="original_accuracy",
-            title="Accuracy before the attack",
-            unit="proportion",
-            direction=Direction.HIGHER,
-            formula="right answers / sampled examples; Wilson interval",
-            reference=MORRIS,
-            plain="Before any change the model was right for {value} of the sampled examples.",
+        *rate_specs(
+            "a few letters changed",
+            f"at most {MISSPELT_WORDS:.0%} of the words (at least one), each of {SHORTEST_WORD} letters or more, its "
+            f"first and last letters kept, at most {MISSPELT_LETTERS} edits; for textbugger_variant also a WordNet "
+            f"synonym with the same inflection, and MiniLM sentence similarity ≥ {LIKE_SENTENCE:g}",
         ),
+        *recipe_specs(),
         MetricSpec(
-            name="accuracy_under_attack",
-            title="Accuracy under attack",
-            unit="proportion",
-            direction=Direction.HIGHER,
-            formula="examples right before and after the attack / sampled examples; Wilson interval",
-            reference=MORRIS,
-            plain="With letters changed against it the model was still right for {value} of the sampled examples.",
-        ),
-        MetricSpec(
-            name="attack_success_rate",
-            title="Attack success rate",
-            unit="proportion",
-            direction=Direction.LOWER,
-            formula="changed answers / examples that were right before; Wilson interval",
-            reference=GAO,
-            plain="Changing a few letters turned {value} of the right answers into wrong ones.",
-        ),
-        MetricSpec(
-            name="perturbed_words",
-            title="Words changed per success",
+            name="removable_words",
+            title="Words that can be left out",
             unit="proportion",
             direction=Direction.CONTEXT,
-            formula="mean over successes of changed words / words, split at spaces; bootstrap over successes",
-            reference=MORRIS,
-            plain="A successful attack changed {value} of the words on average.",
-        ),
-        MetricSpec(
-            name="queries",
-            title="Queries per attack",
-            unit="count",
-            direction=Direction.CONTEXT,
-            formula="mean over attacked examples of model queries; bootstrap over examples",
-            reference=MORRIS,
-            plain="An attack asked the model {value} times on average.",
+            formula="recipe input_reduction: mean over examples that were right before of words left out with the "
+            f"answer kept / words, stop words staying; {SCORES}",
+            reference="Feng et al. 2018, arXiv 1804.07781",
+            plain="On average {value} of a text's words can be left out, the weightiest too, and the answer stays.",
         ),
     )
 
     def plan(self, data_rows: int, params: TextCharParams) -> Plan:
-        from evaluations.stats import smallest_detectable_effect
-
-        n = min(params.examples, data_rows)
-        return Plan(
-            shards=shards(n, SHARD_EXAMPLES),
-            expected_queries=n * QUERIES_EACH,
-            smallest_detectable_effect=smallest_detectable_effect(n),
-        )
+        return attack_plan(data_rows, params, params.recipes)
 
     def run_shard(
-        self, model: TextClassifier, data: Dataset, params: TextCharParams, ctx: Context, shard: Shard
+        self, model: Classifier, data: Dataset, params: TextCharParams, ctx: Context, shard: Shard
     ) -> ShardState:
         from evaluations.robustness import textattack_setup
 
+        demand_language(data)
         textattack_setup.prepare(ctx.resources)  # before anything that imports TextAttack
-        from evaluations.robustness import text_char_attack
+        from evaluations.robustness import attack_run
 
-        return text_char_attack.attack_shard(model, data, params, ctx, shard)
+        return attack_run.attack_shard(model, data, params, params.recipes, ctx, shard)
 
     def merge(
         self, states: Sequence[ShardState], data: Dataset, params: TextCharParams, ctx: Context
     ) -> EvaluationResult:
-        from evaluations import charts
-        from evaluations.robustness import text_char_scores
+        from evaluations.robustness import attack_result
 
-        outcomes = text_char_scores.collect(states, data, params, ctx)
-        return ctx.result(
-            self,
-            params,
-            metrics=text_char_scores.measure(outcomes, params.max_error_rate, ctx),
-            charts=charts.success_by_queries(outcomes.curve()),
-            examples=text_char_scores.examples(outcomes),
-            warnings=text_char_scores.warnings(outcomes, params, ctx),
-            coverage=outcomes.coverage(),
-        )
+        return attack_result.of(self, states, data, params, params.recipes, ctx)
 
 
 EVALUATION = TextChar()

@@ -19,6 +19,7 @@ from evaluations.robustness.lexical import demand
 
 STOPWORDS = Path("nltk_data/corpora/stopwords/english")  # below the resources folder
 STAND_IN = ("flair", "flair.data", "flair.models")
+_jieba_cache: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
 _prepared: list[Path] = []  # the resources that recipes read, as `prepare` was last given them
 
 
@@ -33,6 +34,7 @@ def prepare(resources: Path) -> None:
     if "textattack" not in sys.modules:
         _register_flair_stand_in()
         _import_textattack()
+        _keep_jieba_to_itself()
     _prepared[:] = [resources]
 
 
@@ -85,3 +87,13 @@ def _import_textattack() -> None:
                 logger.disabled = False
     logging.getLogger("textattack").setLevel(logging.ERROR)
     logging.getLogger("textattack.shared.utils.install").setLevel(logging.ERROR)
+
+
+def _keep_jieba_to_itself() -> None:
+    """TextAttack splits text with Chinese characters by jieba, which would load a cache of marshalled objects from
+    a well-known name in the folder of temporary files, where anyone may have put it."""
+    import jieba  # type: ignore[import-untyped]  # it has no types
+
+    _jieba_cache[:] = [tempfile.TemporaryDirectory()]
+    jieba.dt.tmp_dir = _jieba_cache[0].name
+    jieba.setLogLevel(logging.ERROR)

@@ -1,56 +1,44 @@
-"""DeepWordBug through our wrapper against TextAttack's own, and the rates that are made of its outcomes."""
+"""Attacks by misspelling: what counts as a success, what is shown and kept of it, and what a damaged record does."""
 
 from __future__ import annotations
 
-import random
+import math
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from evaluations import catalogue
 from evaluations.context import Context
 from evaluations.data import dataset
+from evaluations.data.dataset import Dataset
 from evaluations.models.loader import load
-from evaluations.robustness import text_char_scores, textattack_setup
-from evaluations.spec import EvaluationError, MetricStatus, Modality, ModelRef
+from evaluations.models.protocol import Scores, Usage
+from evaluations.robustness import attack_outcomes, attack_result, textattack_setup
+from evaluations.robustness.attack_specs import Search
+from evaluations.spec import (
+    Access,
+    EvaluationError,
+    MetricStatus,
+    Modality,
+    ModelRef,
+    Params,
+    Role,
+    ShardState,
+)
 from tests.evaluations import make
 
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> ModelRef:
     return make.tiny_bert(tmp_path_factory.mktemp("bert"))
-
-
-@pytest.mark.slow
-def test_our_wrapper_finds_the_same_strings_with_the_same_queries_as_textattacks_own(bert: ModelRef) -> None:
-    textattack_setup.prepare(make.RESOURCES)
-    from textattack.attack_recipes import DeepWordBugGao2018
-    from textattack.models.wrappers import HuggingFaceModelWrapper
-
-    from evaluations.robustness.attacking import DynamicPaddingWrapper, attack_one
-    from evaluations.robustness.recipes import deepwordbug
-
-    model = load(bert)
-    ours = deepwordbug(DynamicPaddingWrapper(model))
-    theirs = DeepWordBugGao2018.build(HuggingFaceModelWrapper(model.network, model.tokenizer))
-    table = make.sentences(24)
-    truth = {"neg": 0, "pos": 1}
-    successes = 0
-    for text, label in zip(table.text, table.label, strict=True):
-        seed = np.random.default_rng(len(text))
-        mine = attack_one(ours, text, truth[label], np.random.default_rng(len(text)))
-        drawn = int(seed.integers(2**32))
-        random.seed(drawn)
-        np.random.seed(drawn)
-        result = theirs.attack(text, truth[label])
-        assert mine.queries == result.num_queries
-        succeeded = type(result).__name__ == "SuccessfulAttackResult"
-        assert mine.text == (result.perturbed_text() if succeeded else None)
-        successes += succeeded
-    assert successes >= 3, "the comparison says nothing unless some attacks succeed"
 
 
 def test_outcomes_do_not_depend_on_shards_and_are_made_of_the_truth(bert: ModelRef, tmp_path: Path) -> None:
@@ -75,56 +63,205 @@ def test_outcomes_do_not_depend_on_shards_and_are_made_of_the_truth(bert: ModelR
         assert example.changed == tuple((i, i) for i in range(len(old)) if old[i] != new[i])
 
 
-def test_a_success_that_does_not_hold_when_scored_again_is_a_failure(bert: ModelRef, tmp_path: Path) -> None:
+def shard_of(bert: ModelRef, folder: Path, **params: Any) -> tuple[ShardState, Dataset, Params, Context]:
+    """The one shard of a run over thirty sentences, and what merge reads it with."""
     evaluation = catalogue.get("robustness.text_char")
-    ref = make.data_ref(make.sentences(30), tmp_path, make.TEXT_ROLES)
-    asked = make.request("robustness.text_char", ref, bert, examples=20)
-    params = evaluation.Params.model_validate(asked.params)
-    data = dataset.read(ref, Modality.TEXT_CLASSIFIER)
-    ctx = Context(asked, tmp_path)
-    (shard,) = evaluation.plan(data.rows, params).shards
-    state = evaluation.run_shard(load(bert), data, params, ctx, shard)
-    honest = text_char_scores.collect([state], data, params, ctx)  # type: ignore[arg-type]  # params of this evaluation
-    assert honest.succeeded.any()
+    ref = make.data_ref(make.sentences(30), folder, make.TEXT_ROLES)
+    asked = make.request("robustness.text_char", ref, bert, examples=20, **params)
+    chosen = evaluation.Params.model_validate(asked.params)
+    data, ctx = dataset.read(ref, Modality.TEXT_CLASSIFIER), Context(asked, folder)
+    (shard,) = evaluation.plan(data.rows, chosen).shards
+    return evaluation.run_shard(load(bert), data, chosen, ctx, shard), data, chosen, ctx
 
-    column = state.records.column_names.index("attacked_probs")
-    unchanged = state.records.column("probs")  # as if the changed texts were answered like the original ones
-    forged = type(state)(state.records.set_column(column, "attacked_probs", unchanged), state.counters)
-    outcomes = text_char_scores.collect([forged], data, params, ctx)  # type: ignore[arg-type]  # as above
-    assert not outcomes.succeeded.any()
-    assert outcomes.unconfirmed == honest.succeeded.sum()
+
+def forged(state: ShardState, column: str, values: pa.Array) -> ShardState:
+    at = state.records.column_names.index(column)
+    return ShardState(state.records.set_column(at, column, values), state.counters)
+
+
+def test_a_success_that_does_not_hold_when_scored_again_is_a_failure(bert: ModelRef, tmp_path: Path) -> None:
+    state, data, params, ctx = shard_of(bert, tmp_path)
+    key = Search("deepwordbug", False)
+    honest = attack_outcomes.collect([state], data, params, ["deepwordbug"], ctx).tried[key]
+    assert honest.won.any()
+    # as if the changed texts were answered like the original ones
+    state = forged(state, "deepwordbug_own_probs", state.records.column("probs").combine_chunks())
+    outcomes = attack_outcomes.collect([state], data, params, ["deepwordbug"], ctx)
+    assert not outcomes.tried[key].won.any()
+    assert outcomes.tried[key].unconfirmed == honest.won.sum()
+    assert "did not hold" in " ".join(attack_result.warnings(outcomes, params, ctx))
+
+
+def test_records_that_no_honest_run_writes_are_refused(bert: ModelRef, tmp_path: Path) -> None:
+    state, data, params, ctx = shard_of(bert, tmp_path)
+    evaluation, n = catalogue.get("robustness.text_char"), state.records.num_rows
+    tokens = state.records.column("tokens_before").to_pylist()
+    assert any(tokens)
+    wrong: dict[str, pa.Array] = {
+        "deepwordbug_own_queries": pa.array([-1] * n, pa.int64()),
+        "deepwordbug_own_text": pa.array(["x" * 100_000] * n, pa.string()),
+        "deepwordbug_adjusted_probs": pa.array([[0.9, 0.9]] * n, pa.list_(pa.float64())),
+        "heat_before": pa.array([[0.1]] * n, pa.list_(pa.float64())),
+        "heat_after": pa.array([t and [math.nan] * len(t) for t in tokens], pa.list_(pa.float64())),
+        "tokens_before": pa.array([t and ["x" * 2000] * len(t) for t in tokens], pa.list_(pa.string())),
+    }
+    for column, values in wrong.items():
+        with pytest.raises(EvaluationError) as refused:
+            evaluation.merge([forged(state, column, values)], data, params, ctx)
+        assert refused.value.code == "bad_records", column
 
 
 def test_a_text_that_breaks_the_attack_counts_against_and_for_the_model(
     bert: ModelRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     textattack_setup.prepare(make.RESOURCES)
-    from evaluations.robustness import text_char_attack
+    from evaluations.robustness import attack_run
 
-    evaluation = catalogue.get("robustness.text_char")
+    evaluation, model = catalogue.get("robustness.text_char"), load(bert)
     table = make.sentences(20)
+    answers = model.predict_proba(list(table.text)).probs.argmax(axis=1)
+    table["label"] = [model.labels[a] for a in answers]  # right everywhere, so that each is attacked
     asked = make.request(evaluation.name, make.data_ref(table, tmp_path, make.TEXT_ROLES), bert)
-    model = load(bert)
     clean = {m.name: m for m in make.evaluate(evaluation, model, asked, tmp_path).metrics}
-    genuine = text_char_attack.attack_one
+    genuine = attack_run.attack_texts
 
-    def breaking(attack: object, text: str, truth: int, rng: np.random.Generator) -> object:
-        if text == table.text[3]:
-            raise IndexError("no such word")
-        return genuine(attack, text, truth, rng)
+    def breaking(model: Any, build: Any, texts: list[str], *rest: Any) -> Iterator[tuple[int, Any]]:
+        for position, found in genuine(model, build, texts, *rest):
+            yield position, IndexError("no such word") if texts[position] == table.text[3] else found
 
-    monkeypatch.setattr(text_char_attack, "attack_one", breaking)
+    monkeypatch.setattr(attack_run, "attack_texts", breaking)
     strict = make.evaluate(evaluation, model, asked, tmp_path)
-    assert {m.status for m in strict.metrics} == {MetricStatus.NOT_ESTIMABLE}  # 1 of 20 is more than 2 %
+    told = {m.name: m.status for m in strict.metrics}
+    assert told.pop("original_accuracy") is MetricStatus.OK  # what came before the attack is known
+    means = ("perturbed_words", "queries", "recipe_perturbed_words", "recipe_queries")
+    assert {told.pop(name) for name in means} == {MetricStatus.OK}
+    assert set(told.values()) == {MetricStatus.NOT_ESTIMABLE}  # 1 of 20 is more than 2 %
     assert strict.coverage.failed == 1
     lenient = asked.model_copy(update={"params": {"max_error_rate": 0.1}})
     broken = {m.name: m for m in make.evaluate(evaluation, model, lenient, tmp_path).metrics}
-    for name in ("accuracy_under_attack", "attack_success_rate"):
+    for name in ("accuracy_under_attack", "attack_success_rate", "attack_success_rate_adjusted"):
         one, other = broken[name].interval, clean[name].interval
         assert one is not None
         assert other is not None
         assert one.low <= other.low
         assert one.high >= other.high
+
+
+def test_a_model_without_weights_that_only_names_classes_is_attacked(bert: ModelRef, tmp_path: Path) -> None:
+    """As an endpoint answers: the attacks see which class, and nothing of how near the other is."""
+    evaluation = catalogue.get("robustness.text_char")
+    table = make.sentences(20)
+    asked = make.request(evaluation.name, make.data_ref(table, tmp_path, make.TEXT_ROLES), bert)
+    result = make.evaluate(evaluation, NamesOnly(load(bert)), asked, tmp_path)
+    by_name = make.values(result)
+    assert by_name["attack_success_rate", "all"]
+    assert "states no probabilities" in " ".join(result.warnings)
+    assert result.examples
+    assert not any(example.heat for example in result.examples)
+
+
+class NamesOnly:
+    """A classifier behind a door: texts in, class names out."""
+
+    modality = Modality.TEXT_CLASSIFIER
+    adapter = "names_only/1"
+    access = Access.LABEL
+    columns = None
+    device = "cpu"
+
+    def __init__(self, model: Any) -> None:
+        self.labels: tuple[str, ...] = model.labels
+        self._answer = model.predict_proba
+        self.usage = Usage()
+
+    def predict_proba(self, texts: Any) -> Scores:
+        self.usage.queries += len(texts)
+        return Scores.checked(np.eye(len(self.labels))[self._answer(texts).probs.argmax(axis=1)])
+
+
+def test_successes_are_explained_before_and_after(bert: ModelRef, tmp_path: Path) -> None:
+    """Against the model asked directly about the text without one token."""
+    evaluation, model = catalogue.get("robustness.text_char"), load(bert)
+    data = make.data_ref(make.sentences(20), tmp_path, make.TEXT_ROLES)
+    result = make.evaluate(evaluation, model, make.request(evaluation.name, data, bert), tmp_path)
+    assert result.examples
+    mask = model.tokenizer.mask_token_id
+    for example in result.examples[:3]:
+        before, after = example.heat
+        sides = ((before, example.before, "answer_before"), (after, example.after, "answer_after"))
+        for heat, text, answer in sides:
+            assert heat.answer == example.facts[answer]
+            target = model.labels.index(heat.answer)
+            (ids,) = model.token_ids([text])
+            assert len(heat.features) == len(ids) - 2  # all but [CLS] and [SEP]
+            whole = model.probs_of_ids([ids])[0, target]
+            for k in (0, len(heat.features) - 1):
+                without = [mask if i == k + 1 else token for i, token in enumerate(ids)]
+                assert heat.values[k] == pytest.approx(
+                    whole - model.probs_of_ids([without])[0, target], abs=2e-6
+                )
+    unasked = make.request(evaluation.name, data, bert, explain=False)
+    assert not any(e.heat for e in make.evaluate(evaluation, model, unasked, tmp_path).examples)
+
+
+def test_every_success_is_kept_and_misleads_the_model(bert: ModelRef, tmp_path: Path) -> None:
+    evaluation, model = catalogue.get("robustness.text_char"), load(bert)
+    table = make.sentences(60)
+    data = make.data_ref(table, tmp_path, make.TEXT_ROLES)
+    asked = make.request(evaluation.name, data, bert, recipes=["deepwordbug", "pruthi", "input_reduction"])
+    result = make.evaluate(evaluation, model, asked, tmp_path)
+    kept = parquet.read_table(tmp_path / "artefacts" / "attacks.parquet").to_pylist()
+    assert len(kept) > len([e for e in result.examples if e.kind == "attack_success"])
+    assert len({row["id"] for row in kept}) == len(kept)
+    assert len({(row["original_id"], row["text"]) for row in kept}) == len(kept)
+    assert {row["recipe"] for row in kept} == {"deepwordbug", "deepwordbug+adjusted", "pruthi"}
+    answers = [model.labels[i] for i in model.predict_proba([r["text"] for r in kept]).probs.argmax(axis=1)]
+    originals = table.set_index("id")
+    for row, answer in zip(kept, answers, strict=True):
+        assert row["label"] == originals.label[row["original_id"]] != answer
+        assert row["original_text"] == originals.text[row["original_id"]]
+    once = (tmp_path / "artefacts" / "attacks.parquet").read_bytes()
+    make.evaluate(evaluation, model, asked, tmp_path, cuts=[5, 20])
+    assert (tmp_path / "artefacts" / "attacks.parquet").read_bytes() == once
+
+
+def test_words_can_be_left_out_with_the_answer_kept(bert: ModelRef, tmp_path: Path) -> None:
+    evaluation, model = catalogue.get("robustness.text_char"), load(bert)
+    data = make.data_ref(make.sentences(20), tmp_path, make.TEXT_ROLES)
+    asked = make.request(evaluation.name, data, bert, recipes=["input_reduction"])
+    result = make.evaluate(evaluation, model, asked, tmp_path)
+    by_name = {m.name: m for m in result.metrics}
+    removable = by_name["removable_words"]
+    assert removable.value is not None
+    assert removable.interval is not None
+    assert 0 < removable.value < 1
+    assert by_name["attack_success_rate"].status is MetricStatus.NOT_ESTIMABLE  # it is no attack
+    assert result.examples
+    for example in result.examples:
+        assert example.kind == "reduced_input"
+        answers = model.predict_proba([example.before, example.after]).probs.argmax(axis=1)
+        assert answers[0] == answers[1]
+        old, new = (
+            sum(any(c.isalnum() for c in w) for w in t.split()) for t in (example.before, example.after)
+        )
+        assert example.facts["left_out"] == pytest.approx(1 - new / old, abs=1e-4)
+
+
+def test_rows_that_hang_together_widen_the_interval(bert: ModelRef, tmp_path: Path) -> None:
+    """Each text four times: as much is known as from the texts once."""
+    evaluation, model = catalogue.get("robustness.text_char"), load(bert)
+    single = make.sentences(25)
+    table = pd.concat([single.assign(id=single.id + f"-{k}", passage=single.id) for k in range(4)])
+    table = table.reset_index(drop=True)
+    loose, tied = ({**make.TEXT_ROLES, "passage": role} for role in (Role.IGNORE, Role.CLUSTER))
+    widths = []
+    for roles in (loose, tied):
+        asked = make.request(evaluation.name, make.data_ref(table, tmp_path, roles), bert, explain=False)
+        result = make.evaluate(evaluation, model, asked, tmp_path)
+        rate = next(m for m in result.metrics if m.name == "original_accuracy")
+        assert rate.interval is not None
+        widths.append(rate.interval.high - rate.interval.low)
+    assert widths[1] > 1.7 * widths[0]  # √4, less what the score interval's centre gives
 
 
 def test_a_model_that_is_always_wrong_leaves_nothing_to_attack(bert: ModelRef, tmp_path: Path) -> None:

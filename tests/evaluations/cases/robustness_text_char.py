@@ -20,6 +20,7 @@ CASE = Case(
     table=make.sentences,
     roles=dict(make.TEXT_ROLES),
     data={},
+    params={"recipes": ["deepwordbug", "input_reduction"]},
     rows=14,
     model=tiny_bert,
     silent=None,  # its weights always answer
