@@ -168,7 +168,8 @@ class Faithfulness:
             unit="score",
             direction=Direction.HIGHER,
             formula="Kendall's τ-b between the attributions and what the answer loses without each feature alone (1 "
-            f"for occlusion, which is the same); examples in which either never varies are left out; {PAIRED}",
+            "for occlusion, which is the same); examples in which either never varies are left out; mean over "
+            "examples, Wilson-type interval of a bounded mean",
             reference="Kendall 1945, Biometrika 33:239; Jain & Wallace 2019, arXiv 1902.10186",
             plain="The explanation ranks features as leaving each out does with an agreement of {value} (1: same "
             "order, 0: unrelated).",

@@ -12,7 +12,14 @@ from scipy.stats import kendalltau
 from evaluations import stats
 from evaluations.explainability import naopc, playing
 from evaluations.explainability.faithfulness_asking import NUMBERS, RECORDS, bounded_rows
-from evaluations.explainability.listed import LARGEST, lengths_are, mean_within, names, numbers
+from evaluations.explainability.listed import (
+    LARGEST,
+    lengths_are,
+    mean_correlation,
+    mean_within,
+    names,
+    numbers,
+)
 from evaluations.explainability.perturbation_curves import PERCENT, counts
 from evaluations.records import join, not_estimable, rows_by_id, too_many_errors
 from evaluations.scoring import labels_of, read_probs
@@ -61,6 +68,9 @@ class Explained:
     @property
     def scored(self) -> NDArray[np.bool_]:
         return ~(self.error | self.skipped)
+
+    def clusters_of(self, keep: NDArray[np.bool_]) -> NDArray[np.str_] | None:
+        return None if self.clusters is None else self.clusters[keep]
 
     def coverage(self) -> Coverage:
         errors, skipped = int(self.error.sum()), int(self.skipped.sum())
@@ -159,23 +169,21 @@ def measure(found: Explained, max_error_rate: float) -> list[Metric]:
         "sufficiency": keep,
         "excess_comprehensiveness": fall - found.random_falls.mean(axis=1),
         "excess_sufficiency": keep - found.random_keeps.mean(axis=1),
-        "tau_b": found.tau,
     }
-    metrics = {
-        name: _mean(name, values, ~found.skipped & (found.error | ~np.isnan(values)), found)
-        for name, values in per_example.items()
-    }
-    metrics["naopc"] = _bounded(found)
-    return [metrics[name] for name in NAMES]
+    counted = ~found.skipped
+    metrics = []
+    for name, values in per_example.items():
+        value, interval = mean_within(values[counted], -1.0, 1.0, found.clusters_of(counted))
+        metrics.append(Metric(name=name, value=value, interval=interval, n=int(counted.sum())))
+    return [*metrics, _bounded(found), _agreement(found)]
 
 
-def _mean(name: str, values: NDArray[np.float64], counted: NDArray[np.bool_], found: Explained) -> Metric:
-    n = int(counted.sum())
-    if not (counted & ~found.error).any():
-        return not_estimable(name, n, "In no example did the attributions and the answers vary.")
-    clusters = None if found.clusters is None else found.clusters[counted]
-    value, interval = mean_within(values[counted], -1.0, 1.0, clusters)
-    return Metric(name=name, value=value, interval=interval, n=n)
+def _agreement(found: Explained) -> Metric:
+    known = ~np.isnan(found.tau)
+    counted = known | found.error
+    if not known.any():
+        return not_estimable("tau_b", 0, "In no example did both the attributions and the answers vary.")
+    return mean_correlation("tau_b", found.tau[counted], found.clusters_of(counted))
 
 
 def _bounded(found: Explained) -> Metric:
@@ -187,23 +195,23 @@ def _bounded(found: Explained) -> Metric:
             "features, or the order made no difference."
         )
         return not_estimable("naopc", 0, reason)
-    clusters = None if found.clusters is None else found.clusters[counted]
-    e = stats.unit_mean(found.naopc[counted], clusters)
+    e = stats.unit_mean(found.naopc[counted], found.clusters_of(counted))
     return Metric(name="naopc", value=e.value, interval=e.interval, n=e.n, n_effective=e.n_effective)
 
 
 def curves(found: Explained) -> list[Point]:
     """Mean falls at PERCENT of the explanation, of chance and of the bounds, each with its interval."""
+    some = f" ({int((~np.isnan(found.naopc)).sum())} examples)"
     points: list[Point] = []
     shown = (
         ("explanation's order", found.falls),
         ("random order", found.random_falls),
-        ("best order found", found.best),
-        ("worst order found", found.worst),
+        ("best order found" + some, found.best),
+        ("worst order found" + some, found.worst),
     )
     for name, falls in shown:
         known = ~np.isnan(falls[:, 0])
-        clusters = None if found.clusters is None else found.clusters[known]
+        clusters = found.clusters_of(known)
         for percent, column in zip(PERCENT, falls[known].T, strict=True) if known.any() else ():
             value, interval = mean_within(column, -1.0, 1.0, clusters)
             ends = (interval.low, interval.high) if interval else (None, None)

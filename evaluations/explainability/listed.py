@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluations import stats
-from evaluations.spec import EvaluationError, Interval
+from evaluations.spec import EvaluationError, Interval, Metric
 from evaluations.stats.sums import intervals_of_sums
 
 if TYPE_CHECKING:
@@ -63,6 +63,14 @@ def mean_within(
     held = stats.spanning(ends[0], ends[1], value)
     held = held.model_copy(update={"low": max(held.low, low), "high": min(held.high, high)})
     return value, held
+
+
+def mean_correlation(name: str, values: NDArray[np.float64], clusters: NDArray[Any] | None) -> Metric:
+    """Mean of (n,) correlations, NaN where unknown: the interval of a bounded mean, which keeps a width where all
+    are 1 and nothing is known of how far their mean is off. At least one is known."""
+    e = stats.unit_mean(np.clip((1 + values) / 2, 0, 1), clusters)
+    interval = e.interval.model_copy(update={"low": 2 * e.interval.low - 1, "high": 2 * e.interval.high - 1})
+    return Metric(name=name, value=2 * e.value - 1, interval=interval, n=e.n, n_effective=e.n_effective)
 
 
 def pooled_ratio(

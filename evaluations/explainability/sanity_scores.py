@@ -13,7 +13,14 @@ from scipy.stats import rankdata
 from evaluations import charts, stats
 from evaluations.explainability import playing
 from evaluations.explainability.emprt import complexity
-from evaluations.explainability.listed import LARGEST, lengths_are, names, numbers, pooled_ratio
+from evaluations.explainability.listed import (
+    LARGEST,
+    lengths_are,
+    mean_correlation,
+    names,
+    numbers,
+    pooled_ratio,
+)
 from evaluations.explainability.nearby import largest_change
 from evaluations.explainability.planted import found_first
 from evaluations.explainability.sanity_asking import (
@@ -217,10 +224,7 @@ def _agreement(found: Checked) -> Metric:
     counted = known | (found.repeated & found.error)
     if not known.any():
         return not_estimable("seed_correlation", int(counted.sum()), "No example was explained repeatedly.")
-    e = stats.unit_mean(np.clip((1 + found.agreement[counted]) / 2, 0, 1), found.clusters_of(counted))
-    low, high = 2 * e.interval.low - 1, 2 * e.interval.high - 1
-    interval = e.interval.model_copy(update={"low": low, "high": high})
-    return Metric(name="seed_correlation", value=2 * e.value - 1, interval=interval, n=e.n)
+    return mean_correlation("seed_correlation", found.agreement[counted], found.clusters_of(counted))
 
 
 def _shortcut(found: Checked, params: SanityParams) -> list[Metric]:
