@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -13,10 +13,12 @@ from evaluations.explainability.games import Game, everything, without_each
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Unit = Literal["probability", "log-odds"]
+
 
 @dataclass(frozen=True)
 class Attribution:
-    """How much each feature speaks for one class, in probability of that class.
+    """How much each feature speaks for one class, in `unit` of that class.
 
     `base` is the output with every feature absent, `output` that with all present; a method that is complete
     has values.sum() == output - base.
@@ -26,6 +28,8 @@ class Attribution:
     base: float
     output: float
     queries: int
+    unit: Unit = "probability"
+    delta: float | None = None  # integrated gradients: what the steps miss of output − base
 
 
 Explainer = Callable[[Game, int, np.random.Generator], Attribution]
@@ -52,4 +56,42 @@ def chance(game: Game, target: int, rng: np.random.Generator) -> Attribution:
     return Attribution(rng.normal(size=len(game.features)), base, output, queries=2)
 
 
-EXPLAINERS: dict[str, Explainer] = {"occlusion": occlusion, "random": chance}
+def partition_shap(game: Game, target: int, rng: np.random.Generator) -> Attribution:
+    from evaluations.explainability import shapley
+
+    return shapley.partition_shap(game, target, rng)
+
+
+def permutation_shap(game: Game, target: int, rng: np.random.Generator) -> Attribution:
+    from evaluations.explainability import shapley
+
+    return shapley.permutation_shap(game, target, rng)
+
+
+def tree_shap(game: Game, target: int, rng: np.random.Generator) -> Attribution:
+    from evaluations.explainability import opened
+
+    return opened.explain(game, target, "tree_shap")
+
+
+def linear_shap(game: Game, target: int, rng: np.random.Generator) -> Attribution:
+    from evaluations.explainability import opened
+
+    return opened.explain(game, target, "linear_shap")
+
+
+def integrated_gradients(game: Game, target: int, rng: np.random.Generator) -> Attribution:
+    from evaluations.explainability import integrated_gradients as method
+
+    return method.explain(game, target)
+
+
+EXPLAINERS: dict[str, Explainer] = {
+    "partition_shap": partition_shap,
+    "permutation_shap": permutation_shap,
+    "tree_shap": tree_shap,
+    "linear_shap": linear_shap,
+    "integrated_gradients": integrated_gradients,
+    "occlusion": occlusion,
+    "random": chance,
+}

@@ -66,7 +66,7 @@ def without_leaves(tree: NDArray[np.float64], gone: set[int]) -> NDArray[np.floa
     """The tree of the other leaves: a group of which one half is gone is its other half."""
     leaves = len(tree) + 1
     kept = [i for i in range(leaves) if i not in gone]
-    place: dict[int, int | None] = {i: None for i in gone} | {leaf: k for k, leaf in enumerate(kept)}
+    place: dict[int, int | None] = dict.fromkeys(gone) | {leaf: k for k, leaf in enumerate(kept)}
     joined: list[tuple[int, int]] = []
     for row, (left, right) in enumerate(tree[:, :2].astype(int).tolist()):
         a, b = place[left], place[right]

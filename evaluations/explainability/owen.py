@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STEP = 5  # coalitions per step of the search, SHAP's own number for texts: part of what the values are
 BATCH = 64  # coalitions per question to the model
-SURE = 16  # of the openings left, one in so many is asked about ahead: few of those turn out to be needless
+SURE = 12  # of the openings left, one in so many is asked about ahead: few of those turn out to be needless
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,9 @@ class Search:
         self.budget, self.step = budget, step
         self.everything_opens = evaluations_of(tree) - 2 <= budget
         self.waiting: list[tuple[float, float, Node]] = []  # a heap, most urgent first
-        self.known: dict[int, NDArray[np.float64]] = {}  # by id of a waiting node: (2, K) outputs of its halves
+        self.known: dict[
+            int, NDArray[np.float64]
+        ] = {}  # by id of a waiting node: (2, K) outputs of its halves
 
     def run(self, base: NDArray[np.float64], whole: NDArray[np.float64], credit: NDArray[np.float64]) -> None:
         """Adds each group's share to `credit` (2F − 1, K)."""
@@ -160,7 +162,11 @@ class Search:
             return
         ahead = left if self.everything_opens else left // SURE
         room = min(BATCH // 2 - len(new), ahead)
-        inner = (entry for entry in self.waiting if entry[2].group >= self.leaves and id(entry[2]) not in self.known)
+        inner = (
+            entry
+            for entry in self.waiting
+            if entry[2].group >= self.leaves and id(entry[2]) not in self.known
+        )
         new += [entry[2] for entry in heapq.nsmallest(max(0, room), inner)]
         halves = np.stack([node.context | self.groups[child] for node in new for child in self._halves(node)])
         outputs = np.asarray(self.ask(halves)).reshape(len(new), 2, -1)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class BoostedClassifier:
-    """`ask` maps a frame to class probabilities (n, K)."""
+    """`ask` maps a frame to class probabilities (n, K). `trees` is the library's own Booster, where it reads numbers only."""
 
     modality: ClassVar[Modality] = Modality.TABULAR
     access: ClassVar[Access] = Access.LABEL | Access.PROBS
@@ -33,6 +33,7 @@ class BoostedClassifier:
     columns: tuple[str, ...] | None
     labels: tuple[str, ...]
     ask: Ask
+    trees: Any = None
     usage: Usage = field(default_factory=Usage)
 
     def predict_proba(self, rows: pd.DataFrame) -> Scores:
@@ -59,11 +60,11 @@ class BoostedRegressor:
 
 
 def classifier(
-    adapter: str, columns: tuple[str, ...] | None, ask: Ask, classes: int, ref: ModelRef
+    adapter: str, columns: tuple[str, ...] | None, ask: Ask, classes: int, ref: ModelRef, trees: Any = None
 ) -> BoostedClassifier:
     """Both libraries number their classes from 0; their names are those registered."""
     own = tuple(str(k) for k in range(classes))
-    return BoostedClassifier(adapter, columns, agreed_labels(ref, own, classes), ask)
+    return BoostedClassifier(adapter, columns, agreed_labels(ref, own, classes), ask, trees)
 
 
 def probabilities(raw: Any) -> Any:

@@ -42,6 +42,7 @@ class Trees:
         objective: str,
         outputs: int,
         categories: list[tuple[int, list[Any]]],
+        booster: Any = None,
     ) -> None:
         self.predict_matrix = predict
         named = bool(names) and not all(n == f"Column_{i}" for i, n in enumerate(names))
@@ -50,6 +51,7 @@ class Trees:
         self.objective = objective
         self.outputs = outputs
         self.categories = dict(categories)
+        self.of_numbers = None if self.categories else booster  # where no column is one of categories
 
     def predict(self, frame: pd.DataFrame) -> Any:
         if frame.shape[1] != self.width:
@@ -78,10 +80,17 @@ def load(folder: Path, ref: ModelRef) -> boosted.BoostedClassifier | boosted.Boo
     if ref.modality is Modality.TABULAR:
         if objective in ("binary", "cross_entropy", "xentropy"):
             return boosted.classifier(
-                ADAPTER, trees.columns, lambda frame: boosted.probabilities(trees.predict(frame)), 2, ref
+                ADAPTER,
+                trees.columns,
+                lambda frame: boosted.probabilities(trees.predict(frame)),
+                2,
+                ref,
+                trees.of_numbers,
             )
         if objective == "multiclass":
-            return boosted.classifier(ADAPTER, trees.columns, trees.predict, trees.outputs, ref)
+            return boosted.classifier(
+                ADAPTER, trees.columns, trees.predict, trees.outputs, ref, trees.of_numbers
+            )
     elif objective in NUMBERS:
         return boosted.BoostedRegressor(ADAPTER, trees.columns, trees.predict)
     raise boosted.wrong_objective(trees.objective, ref.modality)
@@ -102,6 +111,7 @@ def _from_text(path: Path) -> Trees:
             str(head.get("objective", "")),
             int(head["num_tree_per_iteration"]),
             _categories(head, lists),
+            booster,
         )
     except (lightgbm.basic.LightGBMError, KeyError, TypeError, ValueError, IndexError) as error:
         raise boosted.unreadable(error) from error

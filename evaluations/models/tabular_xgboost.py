@@ -37,6 +37,11 @@ class Trees:
         best = booster.attributes().get("best_iteration")
         self.rounds = (0, int(best) + 1) if best is not None else (0, 0)  # as XGBClassifier predicts
 
+    @property
+    def of_numbers(self) -> Any:
+        """The Booster, where no column is one of categories."""
+        return None if any(self.categories) or "c" in self.types else self.booster
+
     def predict(self, frame: pd.DataFrame, *, margin: bool = False) -> Any:
         return self.booster.predict(
             self._matrix(frame), output_margin=margin, iteration_range=self.rounds, strict_shape=False
@@ -104,7 +109,12 @@ def load(folder: Path, ref: ModelRef) -> boosted.BoostedClassifier | boosted.Boo
     if ref.modality is Modality.TABULAR:
         if trees.objective in BINARY:
             return boosted.classifier(
-                ADAPTER, trees.columns, lambda frame: boosted.probabilities(trees.predict(frame)), 2, ref
+                ADAPTER,
+                trees.columns,
+                lambda frame: boosted.probabilities(trees.predict(frame)),
+                2,
+                ref,
+                trees.of_numbers,
             )
         if trees.objective in MULTICLASS:
             return boosted.classifier(
@@ -115,6 +125,7 @@ def load(folder: Path, ref: ModelRef) -> boosted.BoostedClassifier | boosted.Boo
                 ),
                 trees.classes,
                 ref,
+                trees.of_numbers,
             )
     elif trees.objective.startswith(NUMBERS):
         bounds = _quantiles(model) if trees.objective == "reg:quantileerror" else None
