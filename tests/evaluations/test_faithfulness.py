@@ -17,7 +17,7 @@ from evaluations.explainability import faithfulness_scores, naopc
 from evaluations.explainability import perturbation_curves as curves
 from evaluations.models.loader import load
 from evaluations.spec import EvaluationError, EvaluationResult, MetricStatus, Modality, Role
-from tests.evaluations import make
+from tests.evaluations import kinds, make
 
 FAITHFULNESS = catalogue.get("explainability.faithfulness")
 COLUMNS = ("a", "b", "c", "d", "e", "f")
@@ -225,6 +225,28 @@ def test_texts_are_explained_on_their_tokens(bert: Any, removal: str, tmp_path: 
     for example in result.examples:
         (heat,) = example.heat
         assert "".join(heat.features).replace("##", "")[:3] == example.before.lower().replace(" ", "")[:3]
+
+
+def test_images_are_explained_on_cells_and_an_unreadable_one_is_an_error(tmp_path: Path) -> None:
+    ref = kinds.tiny_image_network(tmp_path / "vit")
+    model = load(ref)
+    table = kinds.pictures(6).drop(columns="label")
+    roles = {"id": Role.ID, "image": Role.INPUT}
+    asked = make.request(FAITHFULNESS.name, make.data_ref(table, tmp_path, roles), ref, bounded=0, draws=2)
+    whole = make.evaluate(FAITHFULNESS, model, asked, tmp_path)
+    (heat,) = whole.examples[0].heat
+    assert heat.features[:2] == ("row 1, column 1", "row 1, column 2")
+    assert not heat.text
+    assert {m.name for m in whole.metrics if m.value is None} == {"naopc"}  # no bounds were asked for
+
+    table.at[2, "image"] = b"no image"
+    data = make.data_ref(table, tmp_path, roles)
+    asked = make.request(FAITHFULNESS.name, data, ref, bounded=0, draws=2, max_error_rate=0.5)
+    holed = make.evaluate(FAITHFULNESS, model, asked, tmp_path)
+    assert holed.coverage.failed == 1
+    for before, after in zip(whole.metrics, holed.metrics, strict=True):
+        if before.interval is not None and after.interval is not None:
+            assert after.interval.high - after.interval.low > before.interval.high - before.interval.low
 
 
 def test_forged_numbers_are_refused(tmp_path: Path) -> None:
