@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from auditor.core import store
 from auditor.core.access import Principal, require
@@ -46,6 +46,10 @@ def keep(
     attacks are from.
     """
     require(principal, "submit", audited.dataset.team_id)
+    with (
+        connection.cursor() as cursor
+    ):  # or two would both add to the same version, and one's be lost to the next
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('suite:' || %s))", [name[:60]])
     newest = _newest(name, audited)
     roles = attack_tables.roles_for(modality, audited.roles)
     found = attack_tables.read(attacks, roles)
@@ -68,7 +72,7 @@ def keep(
 
 def _newest(name: str, audited: DatasetVersion) -> DatasetVersion | None:
     """The last version of the suite, none where it is new. Raises where `name` is another data set's."""
-    dataset = Dataset.objects.select_for_update().filter(name=name).first()
+    dataset = Dataset.objects.filter(name=name).first()
     if dataset is None:
         return None
     if dataset.team_id != audited.dataset.team_id:

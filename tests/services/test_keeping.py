@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pyarrow as pa
@@ -291,3 +294,30 @@ def test_a_small_file_that_unpacks_to_very_much_is_refused(
     with pytest.raises(DomainError) as refused:
         kept(as_engineer, audit)
     assert "64 MiB" in refused.value.message
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_keep_at_once_lose_no_attack(
+    as_engineer: Principal, attacked: Attacked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audits = [attacked(factories.attacks("Grand")), attacked(factories.attacks("Nwe"))]
+    read, both = attack_tables.read, Barrier(2)
+
+    def slowly(*args: Any) -> attack_tables.AttackTable:
+        with contextlib.suppress(BrokenBarrierError):
+            both.wait(1)  # as far as the other gets
+        return read(*args)
+
+    monkeypatch.setattr(attack_tables, "read", slowly)
+
+    def keep(audit: Audit) -> None:
+        try:
+            kept(as_engineer, audit)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(keep, audits))
+    versions = DatasetVersion.objects.filter(dataset__name="sentence-attacks").order_by("version")
+    assert [version.rows for version in versions] == [1, 2]
+    assert {row["text"] for row in rows_of(versions[1])} == {"Grand", "Nwe"}
