@@ -46,9 +46,7 @@ def keep(
     attacks are from.
     """
     require(principal, "submit", audited.dataset.team_id)
-    with (
-        connection.cursor() as cursor
-    ):  # or two would both add to the same version, and one's be lost to the next
+    with connection.cursor() as cursor:  # or two would add to the same version, and the next lack one's
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('suite:' || %s))", [name[:60]])
     newest = _newest(name, audited)
     roles = attack_tables.roles_for(modality, audited.roles)
