@@ -282,6 +282,11 @@ def _get_or_create(kind: type[T], name: str, team: Team, **values: Any) -> T:
     return row
 
 
+def check_name(name: str) -> None:
+    """Raise `invalid_input` for what no model or data set may be called."""
+    _raise_for(_name_problems(name))
+
+
 def _name_problems(name: str) -> list[Problem]:
     if _NAME.fullmatch(name):
         return []

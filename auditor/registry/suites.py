@@ -46,8 +46,9 @@ def keep(
     attacks are from.
     """
     require(principal, "submit", audited.dataset.team_id)
+    services.check_name(name)
     with connection.cursor() as cursor:  # or two would add to the same version, and the next lack one's
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('suite:' || %s))", [name[:60]])
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('suite:' || %s))", [name])
     newest = _newest(name, audited)
     roles = attack_tables.roles_for(modality, audited.roles)
     found = attack_tables.read(attacks, roles)

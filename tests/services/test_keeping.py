@@ -222,9 +222,10 @@ def test_a_data_set_that_is_no_suite_is_left_alone(
     with pytest.raises(DomainError) as taken:
         kept(as_engineer, audit, name="theirs")
     assert taken.value.code == "name_taken"
-    with pytest.raises(DomainError) as wrong:
-        kept(as_engineer, audit, name="No such Name")
-    assert wrong.value.code == "invalid_input"
+    for name in ("No such Name", "", "a\0b", "é", "x" * 61):
+        with pytest.raises(DomainError) as wrong:
+            kept(as_engineer, audit, name=name)
+        assert wrong.value.code == "invalid_input"
     assert principal_of(stranger).may("submit", elsewhere.pk)
 
 
