@@ -37,7 +37,7 @@ class Attack:
     place: int  # in the shard
     truth: int
     clean: Tensor
-    rng: np.random.Generator
+    draws: square.Draws
     best: Tensor
     tried: Tensor
     lowest: float = np.inf  # the smallest margin so far
@@ -107,7 +107,7 @@ def _begin(place: int, truth: int, image: bytes, rng: np.random.Generator, ball:
         return None
     clean = torch.from_numpy(levels.astype(np.float32))[None] / 255
     first = square.beginning(clean, [rng], ball)
-    return Attack(place, truth, clean, rng, best=first, tried=first)
+    return Attack(place, truth, clean, square.Draws([rng], clean.shape[1]), best=first, tried=first)
 
 
 def _all_at_once(
@@ -123,7 +123,9 @@ def _all_at_once(
         if query:
             share = square.share_of(query, queries)
             for attack in active:
-                attack.tried = square.proposal(attack.best, attack.clean, [attack.rng], share, ball)
+                attack.tried = square.proposal(
+                    attack.best, attack.clean, attack.draws.following(attack.clean), share, ball
+                )
         files = [_file_of(attack.tried) for attack in active]
         scores = _asked(model, files, "attack")
         for attack, probs, file in zip(active, scores.probs, files, strict=True):

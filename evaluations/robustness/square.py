@@ -16,11 +16,14 @@ import torch
 from evaluations.robustness.image_ball import SMALL, Ball, per_row
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 FIRST_SHARE = 0.8  # p: share of the image that the first square covers
 HALVED_AT = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of PUBLISHED queries
 PUBLISHED = 10_000
+PLACES = 5  # draws of a proposal that are no signs: two corners, and whether a bump is turned
+AT_ONCE = 64  # proposals whose draws are made together
 
 
 def search(
@@ -39,20 +42,19 @@ def search(
     """
     found, changed = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
     row = torch.arange(len(images), device=images.device)
-    held = list(rngs)
-    clean, best = images, beginning(images, held, ball)
+    clean, best, draws = images, beginning(images, rngs, ball), Draws(rngs, images.shape[1])
     lowest = margins(best, truth)
     for query in range(1, queries):
         won = lowest <= 0
         if won.any():
             found[row[won]], changed[row[won]] = best[won], True
             keep = ~won
-            held = [rng for rng, kept in zip(held, keep.tolist(), strict=True) if kept]
+            draws.keep(keep.cpu().numpy())
             row, clean, best, lowest, truth = row[keep], clean[keep], best[keep], lowest[keep], truth[keep]
         if not len(row):
             break
         tick()
-        tried = proposal(best, clean, held, share_of(query, schedule), ball)
+        tried = proposal(best, clean, draws.following(clean), share_of(query, schedule), ball)
         margin = margins(tried, truth)
         better = margin < lowest
         best = torch.where(per_row(better), tried, best)
@@ -60,6 +62,29 @@ def search(
     won = lowest <= 0
     found[row[won]], changed[row[won]] = best[won], True
     return found, changed
+
+
+class Draws:
+    """Numbers from 0 to 1 for one proposal after the other, of each image's own generator, drawn some at a time."""
+
+    def __init__(self, rngs: Sequence[np.random.Generator], channels: int) -> None:
+        self.rngs = list(rngs)
+        self.count = PLACES + channels
+        self.used = AT_ONCE
+        self.held: NDArray[np.float64] = np.empty((len(self.rngs), 0, self.count))
+
+    def following(self, like: Tensor) -> Tensor:
+        """(n, PLACES + channels) for the next proposal: two places, a turn, and a sign of each channel."""
+        if self.used == AT_ONCE:
+            self.held = np.stack([rng.random((AT_ONCE, self.count)) for rng in self.rngs])
+            self.used = 0
+        self.used += 1
+        return torch.from_numpy(self.held[:, self.used - 1]).to(like)
+
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Forgets the other images."""
+        self.rngs = [rng for rng, kept in zip(self.rngs, rows, strict=True) if kept]
+        self.held = self.held[rows]
 
 
 def share_of(query: int, schedule: int) -> float:
@@ -83,16 +108,13 @@ def beginning(clean: Tensor, rngs: Sequence[np.random.Generator], ball: Ball) ->
     return ball.nearest(clean + ball.scaled(delta), clean)
 
 
-def proposal(
-    best: Tensor, clean: Tensor, rngs: Sequence[np.random.Generator], share: float, ball: Ball
-) -> Tensor:
-    """The best images so far with one square changed, at a place and with signs of each image's own."""
-    channels, height, width = clean.shape[1:]
+def proposal(best: Tensor, clean: Tensor, drawn: Tensor, share: float, ball: Ball) -> Tensor:
+    """The best images so far with one square changed, at a place and with signs of each image's own `Draws`."""
+    height, width = clean.shape[2:]
     side = max(1, min(round(math.sqrt(share * height * width)), height, width))
     if ball.norm == "L2":
         side = min(max(3, side) | 1, height, width)
-    drawn = _draws(rngs, channels + 5, clean)
-    signs = _signs(drawn[:, 5:])[:, :, None, None]
+    signs = _signs(drawn[:, PLACES:])[:, :, None, None]
     inside = _window(drawn[:, 0], drawn[:, 1], side, height, width)
     if ball.norm == "Linf":
         return torch.where(inside, clean + ball.epsilon * signs, best).clamp(0, 1)
