@@ -149,4 +149,6 @@ def test_attacks_that_succeeded_are_kept_as_a_data_set(
     listed = api.get("datasets/sentence-attacks").json()["versions"][0]
     assert (listed["digest"], listed["provenance"]["data"]) == (first["digest"], "sentences@1")
     assert api.post(path, {"item": "calibration", "name": "sentence-attacks"}).status_code == 404
+    assert api.post(path, {"item": "a\0b", "name": "sentence-attacks"}).status_code in (404, 422)
+    assert api.post(path, {"item": "misspelling", "name": "No such Name"}).status_code == 422
     assert token(reviewer, "read").post(path, body).status_code == 403
