@@ -44,6 +44,7 @@ BUILT_IN = {
     "robustness.image_blackbox": "evaluations.robustness.image_blackbox",
     "robustness.text_behaviour": "evaluations.robustness.text_behaviour",
     "robustness.prompt_sensitivity": "evaluations.robustness.prompt_sensitivity",
+    "explainability.attribution": "evaluations.explainability.attribution",
     "explainability.faithfulness": "evaluations.explainability.faithfulness",
     "explainability.sanity": "evaluations.explainability.sanity",
     "explainability.global": "evaluations.explainability.global_reliance",

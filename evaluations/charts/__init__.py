@@ -1,6 +1,7 @@
 """Vega-Lite specifications of every chart, each with alternative text and the rows of its table."""
 
 from evaluations.charts.attacks import accuracy_by_attack
+from evaluations.charts.attributions import mean_sizes, signed_values
 from evaluations.charts.bars import group_bars
 from evaluations.charts.by_cost import success_by_cost
 from evaluations.charts.by_severity import by_severity
@@ -25,13 +26,15 @@ __all__ = [
     "distributions",
     "error_by_tenth",
     "group_bars",
+    "mean_sizes",
     "perturbation_curves",
     "reliability",
     "risk_coverage",
     "shares",
+    "signed_values",
     "success_by_cost",
     "success_by_queries",
-    "top_features",
     "success_by_recipe",
     "success_curves",
+    "top_features",
 ]

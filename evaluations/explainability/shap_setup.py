@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 
@@ -14,7 +15,9 @@ def imported() -> Any:
         before = numba.config.DISABLE_JIT
         numba.config.DISABLE_JIT = 1
         try:
-            import shap
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # its plots, which nobody draws, use matplotlib's old ways
+                import shap
         finally:
             numba.config.DISABLE_JIT = before
         return shap

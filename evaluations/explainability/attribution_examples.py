@@ -1,0 +1,105 @@
+"""What is shown of attributions: heat over tokens, columns and pictures, and the features that weigh most."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluations import charts
+from evaluations.explainability.attribution_asking import SHOWN
+from evaluations.spec import Chart, Example, Heat, Modality, Picture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from evaluations.explainability.attribution_scores import Found
+
+SHOWN_TEXT = 2000  # characters
+TOP = 15  # features in a chart
+FOR, AGAINST = (200, 30, 30), (30, 70, 200)  # red speaks for the answer, blue against it
+STRONGEST = 0.65  # how much of the picture the largest value hides
+
+
+def examples(found: Found) -> list[Example]:
+    """The first explained examples by id."""
+    shown = []
+    for i in np.flatnonzero(found.scored)[:SHOWN]:
+        values = found.values[i].mean(axis=0)
+        shown.append(
+            Example(
+                id=found.ids[i],
+                kind="attribution",
+                before=found.texts[i][:SHOWN_TEXT] if found.texts else "",
+                heat=(
+                    Heat(
+                        answer=found.answers[i],
+                        features=tuple(found.features[i]),
+                        values=tuple(float(f"{value:.6g}") for value in values),
+                        text=found.texts is not None,
+                    ),
+                ),
+                pictures=pictures(found, int(i), values),
+                facts={
+                    "answer": found.answers[i],
+                    "probability": round(float(found.probability[i]), 4),
+                    "method": found.method,
+                    "with_nothing_present": round(float(found.start[i][0]), 4),
+                    "with_everything_present": round(float(found.end[i][0]), 4),
+                },
+            )
+        )
+    return shown
+
+
+def pictures(found: Found, i: int, values: NDArray[np.float64]) -> tuple[Picture, ...]:
+    """The picture as the network sees it, and with what speaks for (red) and against (blue) its answer."""
+    held = found.pictures[i]
+    if not held:
+        return ()
+    rows, columns, height, width = found.grids[i]
+    seen = np.frombuffer(held, dtype=np.uint8).reshape(height, width, 3)
+    down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
+    by_pixel = values.reshape(rows, columns)[down[:, None], across[None, :]]
+    share = (STRONGEST * np.abs(by_pixel) / max(float(np.abs(values).max()), 1e-12))[:, :, None]
+    colour = np.where(by_pixel[:, :, None] > 0, np.array(FOR), np.array(AGAINST))
+    heated = np.rint(seen * (1 - share) + colour * share).astype(np.uint8)
+    top = found.features[i][int(np.argmax(values))]
+    return (
+        _png(seen, "Seen", "The picture as the network sees it, its levels stretched"),
+        _png(
+            heated,
+            "Attribution",
+            f"Red places speak for {found.answers[i]}, blue ones against it; most for it: {top}",
+        ),
+    )
+
+
+def _png(levels: NDArray[np.uint8], title: str, alt: str) -> Picture:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(levels)).save(file, "PNG", optimize=True)
+    return Picture(title=title, alt=alt, png=base64.b64encode(file.getvalue()).decode())
+
+
+def drawn(found: Found) -> list[Chart]:
+    """Mean |φ| of the features that weigh most over the examples, and the signed values of the first example."""
+    if not found.scored.any():
+        return []
+    sizes: dict[str, list[float]] = {}
+    for i in np.flatnonzero(found.scored):
+        for name, value in zip(found.features[i], np.abs(found.values[i]).mean(axis=0), strict=True):
+            sizes.setdefault(name, []).append(float(value))
+    ranked = sorted(sizes.items(), key=lambda item: (-float(np.mean(item[1])), item[0]))[:TOP]
+    mean = [(name, len(values), float(np.mean(values))) for name, values in ranked]
+    first = int(np.flatnonzero(found.scored)[0])
+    signed = zip(found.features[first], found.values[first].mean(axis=0).tolist(), strict=True)
+    most = sorted(signed, key=lambda item: (-abs(item[1]), item[0]))[:TOP]
+    kind = {Modality.TABULAR: "columns", Modality.IMAGE_CLASSIFIER: "places"}.get(found.modality, "tokens")
+    return [
+        *charts.mean_sizes(f"What weighs most: {kind}", found.unit, mean),
+        *charts.signed_values(f"One answer explained: {found.ids[first]}", found.unit, most),
+    ]
