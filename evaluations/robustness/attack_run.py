@@ -18,6 +18,7 @@ from evaluations.robustness.attack_outcomes import SHOWN, sample, schema_of, sho
 from evaluations.robustness.attack_specs import Search, searches
 from evaluations.robustness.attacking import attack_texts
 from evaluations.robustness.recipes import ADJUSTED, RECIPES
+from evaluations.robustness.remembered import remembered
 from evaluations.scoring import probs_column, with_labels
 from evaluations.spec import Access, EvaluationError, Shard, ShardState
 
@@ -63,10 +64,10 @@ def attack_shard(
     before = ctx.predictions(model, data, rows)
     right = ~before.errors & (np.argmax(np.nan_to_num(before.probs), axis=1) == truth[rows])
     tried = np.array([i for i in np.flatnonzero(right) if not unfit(texts[i], params)], dtype=np.int64)
-    wanted = searches(recipes)
+    wanted, asked = searches(recipes), remembered(model)
     found = {}
     for number, search in enumerate(wanted):
-        found[search] = _search(model, search, texts, truth[rows], data.ids[rows], tried, ctx)
+        found[search] = _search(model, asked, search, texts, truth[rows], data.ids[rows], tried, ctx)
         ctx.progress(len(rows) * (number + 1) // len(wanted), len(rows), f"attacking: {search.told}")
     nothing: list[Told] = [(None, None)] * len(rows)
     given = _explained(model, texts, truth[rows], found, ctx) if params.explain else nothing
@@ -83,6 +84,7 @@ def attack_shard(
 
 def _search(
     model: Classifier,
+    asked: Classifier,
     search: Search,
     texts: list[str],
     truth: NDArray[np.int64],
@@ -93,7 +95,7 @@ def _search(
     tries = Tries([None] * len(texts), Scores.blank(len(texts), len(model.labels)), [None] * len(texts))
     build = (ADJUSTED if search.adjusted else RECIPES)[search.recipe]
     answers = attack_texts(
-        model,
+        asked,
         build,
         [texts[i] for i in tried],
         [int(truth[i]) for i in tried],
@@ -110,7 +112,7 @@ def _search(
         tries.queries[i] = got.queries
         if got.text is not None:
             tries.texts[i] = got.text
-            tries.again.put(np.array([i]), model.predict_proba([got.text]))
+            tries.again.put(np.array([i]), model.predict_proba([got.text]))  # asked anew, not remembered
     return tries
 
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 SHARD_EXAMPLES = 25  # an attack is some hundred queries: what is lost when a run is killed
 QUERIES = {  # of both searches over a sentence of twenty words, for the forecast only
-    "deepwordbug": 50,
-    "pruthi": 450,
+    "deepwordbug": 40,
+    "pruthi": 410,
     "input_reduction": 35,
-    "textbugger_variant": 80,
-    "pwws": 200,
-    "textfooler_variant": 80,
+    "textbugger_variant": 55,
+    "pwws": 160,
+    "textfooler_variant": 65,
 }
 QUERIES_EXPLAINED = 50  # of a success: one text without each of its tokens, before and after
 LETTERS_A_WORD = 12  # more letters than this a word make a text too long, whatever its spaces

@@ -247,6 +247,25 @@ def test_words_can_be_left_out_with_the_answer_kept(bert: ModelRef, tmp_path: Pa
         assert example.facts["left_out"] == pytest.approx(1 - new / old, abs=1e-4)
 
 
+def test_searches_that_begin_alike_ask_the_model_once(
+    bert: ModelRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    textattack_setup.prepare(make.RESOURCES)
+    from evaluations.robustness import attack_run
+
+    costs, results = [], []
+    for forgetful in (False, True):
+        if forgetful:
+            monkeypatch.setattr(attack_run, "remembered", lambda model: model)
+        evaluation, model = catalogue.get("robustness.text_char"), load(bert)
+        data = make.data_ref(make.sentences(20), tmp_path, make.TEXT_ROLES)
+        asked = make.request(evaluation.name, data, bert, explain=False)
+        results.append(make.values(make.evaluate(evaluation, model, asked, tmp_path)))
+        costs.append(model.usage.queries)
+    assert results[0] == results[1]
+    assert costs[0] < 0.8 * costs[1]
+
+
 def test_rows_that_hang_together_widen_the_interval(bert: ModelRef, tmp_path: Path) -> None:
     """Each text four times: as much is known as from the texts once."""
     evaluation, model = catalogue.get("robustness.text_char"), load(bert)
