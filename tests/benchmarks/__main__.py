@@ -15,13 +15,14 @@ import sys
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
 NAMES = (
-    "text_attack_padding",
+    "text_attack",
     "fairness_bootstrap",
     "endpoint",
     "sequential",
     "shared_pass",
     "multiple_choice",
     "image_attack",
+    "shap_text",
 )
 
 

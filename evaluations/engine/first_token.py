@@ -1,0 +1,46 @@
+"""Spares a text classifier the part of its last layer that its answer does not depend on.
+
+Behind the last attention every token goes its own way, and the heads of these networks read the first one alone:
+the other tokens' way through the last feed-forward network, an eighth of MiniLM's work, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+LIKE_BERT = ("bert", "roberta", "xlm-roberta", "camembert", "electra")  # config.model_type
+
+
+@contextmanager
+def first_token_alone(network: Any) -> Iterator[None]:
+    """Inside, the last layer of a network known for such a head goes on with the first token alone.
+
+    What the classifier answers stays the same but for rounding; hidden states do not.
+    """
+    last = _before_last_feed_forward(network)
+    if last is None:
+        yield
+        return
+    hook = last.register_forward_hook(_first)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _before_last_feed_forward(network: Any) -> Any:
+    """The module whose output enters the last feed-forward network; None where the network is not a known one."""
+    kind = getattr(getattr(network, "config", None), "model_type", None)
+    if not type(network).__name__.endswith("ForSequenceClassification"):
+        return None
+    if kind in LIKE_BERT:
+        return network.base_model.encoder.layer[-1].attention
+    if kind == "distilbert":
+        return network.base_model.transformer.layer[-1].sa_layer_norm
+    return None
+
+
+def _first(module: Any, given: Any, output: Any) -> Any:
+    return (output[0][:, :1], *output[1:]) if isinstance(output, tuple) else output[:, :1]
