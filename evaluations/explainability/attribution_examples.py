@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN_TEXT = 2000  # characters
 TOP = 15  # features in a chart
+LEAST = 5  # texts that a token must occur in to be named in a chart
 FOR, AGAINST = (200, 30, 30), (30, 70, 200)  # red speaks for the answer, blue against it
 STRONGEST = 0.65  # how much of the picture the largest value hides
 
@@ -61,7 +62,8 @@ def pictures(found: Found, i: int, values: NDArray[np.float64]) -> tuple[Picture
         return ()
     rows, columns, height, width = found.grids[i]
     seen = np.frombuffer(held, dtype=np.uint8).reshape(height, width, 3)
-    down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
+    down: NDArray[np.int64] = np.arange(height) * rows // height
+    across: NDArray[np.int64] = np.arange(width) * columns // width
     by_pixel = values.reshape(rows, columns)[down[:, None], across[None, :]]
     share = (STRONGEST * np.abs(by_pixel) / max(float(np.abs(values).max()), 1e-12))[:, :, None]
     colour = np.where(by_pixel[:, :, None] > 0, np.array(FOR), np.array(AGAINST))
@@ -86,20 +88,26 @@ def _png(levels: NDArray[np.uint8], title: str, alt: str) -> Picture:
 
 
 def drawn(found: Found) -> list[Chart]:
-    """Mean |φ| of the features that weigh most over the examples, and the signed values of the first example."""
+    """Mean |φ| of the features that weigh most over the examples, and the signed values of the first example.
+
+    Charts stand on the card, where everybody reads them, and examples are shown to some alone: of texts there is no
+    single one in a chart, and no token that only a few of them hold.
+    """
     if not found.scored.any():
         return []
     sizes: dict[str, list[float]] = {}
+    holders: dict[str, set[int]] = {}
     for i in np.flatnonzero(found.scored):
         for name, value in zip(found.features[i], np.abs(found.values[i]).mean(axis=0), strict=True):
             sizes.setdefault(name, []).append(float(value))
+            holders.setdefault(name, set()).add(int(i))
+    text = found.modality is Modality.TEXT_CLASSIFIER
+    sizes = {name: values for name, values in sizes.items() if not text or len(holders[name]) >= LEAST}
     ranked = sorted(sizes.items(), key=lambda item: (-float(np.mean(item[1])), item[0]))[:TOP]
     mean = [(name, len(values), float(np.mean(values))) for name, values in ranked]
     first = int(np.flatnonzero(found.scored)[0])
     signed = zip(found.features[first], found.values[first].mean(axis=0).tolist(), strict=True)
     most = sorted(signed, key=lambda item: (-abs(item[1]), item[0]))[:TOP]
     kind = {Modality.TABULAR: "columns", Modality.IMAGE_CLASSIFIER: "places"}.get(found.modality, "tokens")
-    return [
-        *charts.mean_sizes(f"What weighs most: {kind}", found.unit, mean),
-        *charts.signed_values(f"One answer explained: {found.ids[first]}", found.unit, most),
-    ]
+    one = [] if text else charts.signed_values(f"One answer explained: {found.ids[first]}", found.unit, most)
+    return [*(charts.mean_sizes(f"What weighs most: {kind}", found.unit, mean) if mean else []), *one]

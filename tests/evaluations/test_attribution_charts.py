@@ -1,0 +1,45 @@
+"""Charts stand where everybody reads them: they tell no text that only some may be shown."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluations.explainability.attribution_examples import LEAST, drawn
+from evaluations.explainability.attribution_scores import Found
+from evaluations.spec import Modality
+
+
+def found(modality: Modality, features: list[list[str]]) -> Found:
+    n = len(features)
+    return Found(
+        modality=modality,
+        ids=[f"e{i}" for i in range(n)],
+        texts=[" ".join(names) for names in features] if modality is Modality.TEXT_CLASSIFIER else None,
+        answers=["yes"] * n,
+        probability=np.full(n, 0.9),
+        method="occlusion",
+        unit="probability",
+        features=features,
+        values=[np.full((1, len(names)), 0.5) for names in features],
+        start=[np.zeros(1)] * n,
+        end=[np.ones(1)] * n,
+        delta=np.full(n, np.nan),
+        grids=[()] * n,
+        pictures=[None] * n,
+        error=np.zeros(n, dtype=bool),
+        skipped=np.zeros(n, dtype=bool),
+        clusters=None,
+    )
+
+
+def test_of_texts_a_chart_names_tokens_that_many_hold_and_shows_no_text() -> None:
+    texts = [["film", "dull"] for _ in range(LEAST - 1)] + [["film", "Ann", "Ann", "Ann", "Ann", "Ann"]]
+    [chart] = drawn(found(Modality.TEXT_CLASSIFIER, texts))
+    assert [row[0] for row in chart.rows] == ["film"]
+    assert "Ann" not in chart.model_dump_json()
+    assert drawn(found(Modality.TEXT_CLASSIFIER, texts[:2])) == []
+
+
+def test_of_tables_one_answer_is_drawn_by_its_columns() -> None:
+    charts = drawn(found(Modality.TABULAR, [["age", "hours"]]))
+    assert [chart.name for chart in charts] == ["mean_attributions", "one_attribution"]
