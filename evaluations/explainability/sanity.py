@@ -133,12 +133,25 @@ class Sanity:
             "Around 0 the explanation hardly hangs on the model.",
         ),
         MetricSpec(
-            name="emprt_share",
+            name="emprt_shares",
+            title="Rise of complexity, by shares",
+            unit="ratio",
+            direction=Direction.HIGHER,
+            formula="as eMPRT, with H the entropy of the features' shares |φ|/Σ|φ|, which tells explanations of few "
+            "features apart where the histogram does not; the same interval",
+            reference=f"{HEDSTROM}; Bhatt et al. 2020, arXiv 2005.00631",
+            plain="With all weights drawn anew, explanations spread over {value} more of the features, by entropy. "
+            "Around 0 the explanation hardly hangs on the model.",
+        ),
+        MetricSpec(
+            name="emprt_risen",
             title="Explanations that grow more complex",
             unit="proportion",
             direction=Direction.HIGHER,
-            formula="examples with H(ê) > H(e) / examples; Wilson interval, clustered by network",
-            reference=HEDSTROM,
+            formula="examples whose features' shares have more entropy in the random network / examples; Wilson "
+            "interval, clustered by network. Half of them for mere noise, none for an attribution that ignores the "
+            "model",
+            reference=f"{HEDSTROM}; Bhatt et al. 2020, arXiv 2005.00631",
             plain="{value} of the explanations grow more complex when all weights are drawn anew.",
         ),
         MetricSpec(

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 from evaluations import charts, stats
 from evaluations.explainability import playing
-from evaluations.explainability.emprt import complexity
+from evaluations.explainability.emprt import histogram_entropy, share_entropy
 from evaluations.explainability.listed import (
     LARGEST,
     lengths_are,
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from evaluations.explainability.sanity import SanityParams
 
 NAMES = (
-    "emprt", "emprt_share", "max_sensitivity", "seed_correlation", "shortcut_precision", "shortcut_untaught",
-    "shortcut_chance", "shortcut_learnt", "shortcut_without",
+    "emprt", "emprt_shares", "emprt_risen", "max_sensitivity", "seed_correlation", "shortcut_precision",
+    "shortcut_untaught", "shortcut_chance", "shortcut_learnt", "shortcut_without",
 )  # fmt: skip
 LEARNT = 0.9  # share of examples in which the sign has to decide, before an explanation is blamed
 SHOWN = 5  # planted examples that were found, and that were missed
@@ -61,8 +61,10 @@ class Checked:
     skipped: NDArray[np.bool_]
     clusters: NDArray[np.str_] | None
     networks: NDArray[np.int64]
-    before: NDArray[np.float64]  # complexity of the model's explanation
-    after: NDArray[np.float64]  # of the random network's
+    before: NDArray[
+        np.float64
+    ]  # (2, n) complexity of the model's explanation: of its histogram, of its shares
+    after: NDArray[np.float64]  # (2, n) of the random network's
     repeated: NDArray[np.bool_]  # drawn to be explained repeatedly
     change: NDArray[np.float64]  # largest, of nearby inputs' attributions
     size: NDArray[np.float64]  # norm of the attributions
@@ -109,13 +111,15 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SanityParams, c
     lengths_are(read["nearby"], total * repeated * params.nearby)
     lengths_are(read["planted_probs"], scored * 3 * len(labels))
     n, ids = len(rows), [str(i) for i in data.ids[rows]]
-    before, after, change, size, agreement, chance = np.full((6, n), np.nan)
+    change, size, agreement, chance = np.full((4, n), np.nan)
+    before, after = np.full((2, 2, n), np.nan)
     flags: NDArray[np.bool_] = np.zeros((4, n), dtype=bool)
     decides, without, first, untaught = flags
     which: NDArray[np.int64] = np.full(n, -1)
     for i in np.flatnonzero(scored):
         values, count = read["values"][i], int(total[i])
-        before[i], after[i] = complexity(values), complexity(read["randomised"][i])
+        before[:, i] = histogram_entropy(values), share_entropy(values)
+        after[:, i] = histogram_entropy(read["randomised"][i]), share_entropy(read["randomised"][i])
         if repeated[i]:
             size[i] = np.linalg.norm(values)
             change[i] = largest_change(values, read["nearby"][i].reshape(-1, count))
@@ -177,25 +181,38 @@ def measure(found: Checked, params: SanityParams, ctx: Context) -> list[Metric]:
 
 def _rise(found: Checked, ctx: Context) -> list[Metric]:
     counted = ~found.skipped
-    before, after, networks = found.before[counted], found.after[counted], found.networks[counted]
-    n = len(before)
-    hits = np.nan_to_num(after) > np.nan_to_num(before) + 1e-12
+    before, after = found.before[:, counted], found.after[:, counted]
+    networks, n = found.networks[counted], before.shape[1]
+    hits = np.nan_to_num(after[1]) > np.nan_to_num(before[1]) + 1e-12
     share = stats.proportion(hits, networks, ~found.error[counted])
-    rose = Metric(
-        name="emprt_share", value=share.value, interval=share.interval, n=n, n_effective=share.n_effective
+    risen = Metric(
+        name="emprt_risen", value=share.value, interval=share.interval, n=n, n_effective=share.n_effective
     )
+    rises = [
+        _rise_of(name, before[k], after[k], networks, found.clusters_of(counted), ctx)
+        for k, name in enumerate(NAMES[:2])
+    ]
+    return [*rises, risen]
+
+
+def _rise_of(
+    name: str,
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    networks: NDArray[np.int64],
+    clusters: NDArray[np.str_] | None,
+    ctx: Context,
+) -> Metric:
     if not np.nansum(before) > 0:
-        return [
-            not_estimable("emprt", n, "Every explanation is flat: it names no feature before others."),
-            rose,
-        ]
-    ratio, interval = pooled_ratio(after, before, networks, ctx.rng("bootstrap:emprt"))
-    if found.clusters is not None:
-        rows = pooled_ratio(after, before, found.clusters[counted], ctx.rng("bootstrap:emprt"))
-        interval = _wider(interval, rows[1])
+        return not_estimable(
+            name, len(before), "Every explanation is flat: it names no feature before others."
+        )
+    ratio, interval = pooled_ratio(after, before, networks, ctx.rng(f"bootstrap:{name}"))
+    if clusters is not None:
+        interval = _wider(interval, pooled_ratio(after, before, clusters, ctx.rng(f"bootstrap:{name}"))[1])
     if interval is not None:
         interval = interval.model_copy(update={"low": interval.low - 1, "high": interval.high - 1})
-    return [Metric(name="emprt", value=ratio - 1, interval=interval, n=n), rose]
+    return Metric(name=name, value=ratio - 1, interval=interval, n=len(before))
 
 
 def _wider(one: Interval | None, other: Interval | None) -> Interval | None:
@@ -245,7 +262,7 @@ def _shortcut(found: Checked, params: SanityParams) -> list[Metric]:
             f"The planted sign decides in {n} examples, {params.min_planted} are needed. Raise the examples."
         )
     if reason:
-        named = [not_estimable(name, n, reason) for name in NAMES[4:7]]
+        named = [not_estimable(name, n, reason) for name in NAMES[5:8]]
         return [*named, learnt, without]
     chance = Metric(name="shortcut_chance", value=float(found.chance[found.decides].mean()), n=n)
     first = _rate("shortcut_precision", found.first, ground, found)
@@ -260,7 +277,7 @@ def _rate(name: str, hits: NDArray[np.bool_], counted: NDArray[np.bool_], found:
 def drawn(found: Checked, metrics: Sequence[Metric]) -> list[Chart]:
     """Complexity before and after, and how often the planted sign is named first."""
     named = {metric.name: metric for metric in metrics}
-    before, after = found.before[found.scored], found.after[found.scored]
+    before, after = found.before[1, found.scored], found.after[1, found.scored]
     shown = [
         ("Taught to follow it", named["shortcut_precision"]),
         ("Not taught", named["shortcut_untaught"]),
@@ -269,7 +286,7 @@ def drawn(found: Checked, metrics: Sequence[Metric]) -> list[Chart]:
         *charts.distributions(
             "complexity",
             "Complexity of explanations",
-            "Entropy of the attributions (nats)",
+            "Entropy of the features' shares (nats)",
             {"The model": before, "Weights drawn anew": after},
         ),
         *charts.group_bars("shortcut", "Planted sign named first", shown),

@@ -81,8 +81,12 @@ def test_complexity_is_the_entropy_of_the_histogram() -> None:
     rng = np.random.default_rng(0)
     for values in (rng.normal(size=30), rng.standard_t(2, size=400), np.array([0.0, 0, 0, 1])):
         wanted = scipy.stats.entropy(np.histogram(values, bins=100)[0])  # as Quantus computes it
-        assert emprt.complexity(values) == pytest.approx(wanted)
-    assert emprt.complexity(np.full(7, 0.3)) == 0
+        assert emprt.histogram_entropy(values) == pytest.approx(wanted)
+        shares = scipy.stats.entropy(np.abs(values))
+        assert emprt.share_entropy(values) == pytest.approx(shares)
+    assert emprt.histogram_entropy(np.full(7, 0.3)) == 0
+    for flat in (np.zeros(7), np.full(7, 0.3)):
+        assert emprt.share_entropy(flat) == pytest.approx(np.log(7))
 
 
 def test_rank_correlation_agrees_with_scipy() -> None:
@@ -197,18 +201,21 @@ def test_complexity_rises_in_random_networks_unless_the_attribution_ignores_the_
 ) -> None:
     how = QUICK | {"networks": 8}
     real = named(run(trained, tmp_path, make.sentences(120), **how))
-    assert ends(real["emprt"])[0] > 0
-    assert ends(real["emprt_share"])[0] > 0.5
+    for name in ("emprt", "emprt_shares"):
+        assert ends(real[name])[0] > 0
+    assert ends(real["emprt_risen"])[0] > 0.5
 
     noise = named(run(trained, tmp_path, make.sentences(120), method="random", **how))
-    assert ends(noise["emprt"])[0] <= 0 <= ends(noise["emprt"])[1]
-    assert ends(noise["emprt_share"])[1] < 0.5
+    for name in ("emprt", "emprt_shares"):
+        assert ends(noise[name])[0] <= 0 <= ends(noise[name])[1]
+    assert ends(noise["emprt_risen"])[0] < 0.5
 
     for fixed in (lengths, constant):
         monkeypatch.setitem(attributing.EXPLAINERS, "occlusion", fixed)
         got = named(run(trained, tmp_path, make.sentences(120), **how))
         assert not (got["emprt"].value or 0) > 0
-        assert ends(got["emprt_share"])[1] < 0.5
+        assert got["emprt_shares"].value == pytest.approx(0)
+        assert ends(got["emprt_risen"])[1] < 0.5
         assert ends(got["shortcut_learnt"])[1] < 0.9 or ends(got["shortcut_precision"])[1] < 0.5
 
 
