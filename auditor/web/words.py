@@ -272,6 +272,9 @@ def fact_name(name: str) -> str:
         "planted_sign_named_first": _("planted sign named first"),
         "right_templates": _("templates that led to the right answer"),
         "shift": _("shift"),
+        "method": _("method"),
+        "with_everything_present": _("with everything present"),
+        "with_nothing_present": _("with nothing present"),
     }
     if template := re.fullmatch(r"template_(\d{1,3})", name):
         return _("template %(n)s") % {"n": template.group(1)}
@@ -336,8 +339,42 @@ def picture_title(title: str) -> str:
         "Attack": _("Attack"),
         "Difference": _("Difference"),
         "Input": _("Input"),
+        "Seen": _("Seen"),
+        "Attribution": _("Attribution"),
     }
     return known.get(title, title)
+
+
+def picture_alt(alt: str) -> str:
+    """What a picture of an example holds, for those who do not see it."""
+    known = {
+        "The image as it is": _("The image as it is"),
+        "The image before the attack": _("The image before the attack"),
+        "The image after the attack": _("The image after the attack"),
+        "The attacked image": _("The attacked image"),
+        "The picture as the network sees it, its levels stretched": _(
+            "The picture as the network sees it, its levels stretched"
+        ),
+        "Grey where nothing changed, brighter or darker where the image did": _(
+            "Grey where nothing changed, brighter or darker where the image did"
+        ),
+    }
+    patterns = {
+        r"The image with (?P<what>.{1,60}) at severity (?P<n>\d)": _(
+            "The image with %(what)s at severity %(n)s"
+        ),
+        r"Blue places speak for (?P<answer>.*), orange ones against it; most for it: (?P<place>.*)": _(
+            "Blue places speak for %(answer)s, orange ones against it; most for it: %(place)s"
+        ),
+        r"What the attack changed, (?P<n>\d+) times amplified around grey; at most (?P<most>\d+) of 255 in any "
+        r"value": _(
+            "What the attack changed, %(n)s times amplified around grey; at most %(most)s of 255 in any value"
+        ),
+    }
+    for pattern, said in patterns.items():
+        if found := re.fullmatch(pattern, alt):
+            return said % found.groupdict()
+    return known.get(alt, alt)
 
 
 def feature_name(name: str) -> str:
@@ -396,8 +433,14 @@ def chart_title(title: str) -> str:
         "Rise of the mean absolute error": _("Rise of the mean absolute error"),
         "Right answers by template": _("Right answers by template"),
         "Successes that changed the column": _("Successes that changed the column"),
+        "What weighs most: columns": _("What weighs most: columns"),
+        "What weighs most: places": _("What weighs most: places"),
+        "What weighs most: tokens": _("What weighs most: tokens"),
         "What the answer loses as features are removed": _("What the answer loses as features are removed"),
     }
+    told, _colon, example = title.partition(": ")
+    if told == "One answer explained":
+        return _("One answer explained: %(example)s") % {"example": example}
     metric, by, column = title.rpartition(" by ")
     if title not in known and by and translated(metric) != metric:
         return _("%(metric)s by %(column)s") % {"metric": translated(metric), "column": column}
@@ -447,6 +490,8 @@ def chart_column(name: str) -> str:
         ),
         "Feature": pgettext("chart", "Feature"),
         "Mean fall": pgettext("chart", "Mean fall"),
+        "Mean size": pgettext("chart", "Mean size"),
+        "Occurrences": pgettext("chart", "Occurrences"),
         "Per cent of features": pgettext("chart", "Per cent of features"),
         "Recipe": pgettext("chart", "Recipe"),
         "Removed": pgettext("chart", "Removed"),

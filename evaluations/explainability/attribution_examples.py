@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN_TEXT = 2000  # characters
 TOP = 15  # features in a chart
 LEAST = 5  # texts that a token must occur in to be named in a chart
-FOR, AGAINST = (200, 30, 30), (30, 70, 200)  # red speaks for the answer, blue against it
+FOR, AGAINST = (30, 90, 200), (230, 120, 20)  # blue speaks for the answer, orange against it, as on the pages
 STRONGEST = 0.65  # how much of the picture the largest value hides
 
 
@@ -74,7 +74,7 @@ def pictures(found: Found, i: int, values: NDArray[np.float64]) -> tuple[Picture
         _png(
             heated,
             "Attribution",
-            f"Red places speak for {found.answers[i]}, blue ones against it; most for it: {top}",
+            f"Blue places speak for {found.answers[i]}, orange ones against it; most for it: {top}",
         ),
     )
 
