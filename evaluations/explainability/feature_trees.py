@@ -79,7 +79,7 @@ def without_leaves(tree: NDArray[np.float64], gone: set[int]) -> NDArray[np.floa
 
 
 def image_tree(grid: tuple[int, int]) -> NDArray[np.float64]:
-    """Cells of rows × columns, halved across their longer side again and again, as shap.maskers.Image does."""
+    """Cells of rows × columns, halved across their longer side, again and again."""
     rows, columns = grid
     joined: list[tuple[int, int]] = []
 
@@ -87,7 +87,7 @@ def image_tree(grid: tuple[int, int]) -> NDArray[np.float64]:
         height, width = bottom - top, right - left
         if height == width == 1:
             return top * columns + left
-        if height > width:
+        if height >= width:
             middle = top + height // 2
             halves = group(top, middle, left, right), group(middle, bottom, left, right)
         else:

@@ -28,7 +28,7 @@ def partition_shap(game: Game, target: int, rng: np.random.Generator, budget: in
         return alone(held, target)
     found = owen(
         lambda present: held.outputs(present)[:, target : target + 1],
-        tree_of(game),
+        tree_of(held.game),
         budget,
         rng.standard_normal,
     )
@@ -47,10 +47,12 @@ def permutation_shap(game: Game, target: int, rng: np.random.Generator, budget: 
     shap = shap_setup.imported()
     masker = Coalitions(np.empty((total - 1, 4)))
     masker.clustering = None  # any order of the features may be drawn
-    explainer = shap.PermutationExplainer(
-        lambda present: held.outputs(present)[:, target : target + 1], masker
-    )
-    with global_draws_from(rng):
+    with global_draws_kept():
+        explainer = shap.PermutationExplainer(
+            lambda present: held.outputs(present)[:, target : target + 1],
+            masker,
+            seed=int(rng.integers(2**32)),
+        )
         row = explainer.explain_row(
             np.zeros(total),
             max_evals=max(budget, 2 * total + 1),
@@ -76,10 +78,9 @@ def alone(game: Remembered, target: int) -> Attribution:
 
 
 @contextlib.contextmanager
-def global_draws_from(rng: np.random.Generator) -> Iterator[None]:
-    """SHAP shuffles with numpy's global generator: seeded here, and put back as it was."""
+def global_draws_kept() -> Iterator[None]:
+    """SHAP seeds numpy's global generator and shuffles with it: afterwards that is as it was."""
     before = np.random.get_state()
-    np.random.seed(int(rng.integers(2**32)))
     try:
         yield
     finally:
