@@ -60,7 +60,7 @@ def _border(
     logits = network(image)
     gap = (logits.gather(1, target[:, None]) - logits.gather(1, truth[:, None]))[:, 0]
     (gradient,) = torch.autograd.grad(gap.sum(), image)
-    return gap.detach(), gradient.nan_to_num(0.0, 0.0, 0.0).flatten(1)
+    return gap.detach().nan_to_num(0.0, 0.0, 0.0), gradient.nan_to_num(0.0, 0.0, 0.0).flatten(1)
 
 
 def _nearer(image: Tensor, clean: Tensor, gap: Tensor, gradient: Tensor, ball: Ball) -> Tensor:

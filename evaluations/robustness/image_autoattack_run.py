@@ -153,7 +153,7 @@ def _attack_group(
         also = np.flatnonzero(group.right & group.check) if name == "square" else left[:0]
         asked = np.union1d(left, also)
         if not len(asked):
-            break
+            continue
         found, images, probs = found_by(name, asked)
         distance = ball.size(images - group.images[found]).double().cpu().numpy()
         if name == "square":

@@ -117,6 +117,12 @@ def test_each_attack_leaves_no_more_than_the_one_before(tmp_path: Path) -> None:
     assert left[0] > left[-1] == value(result, "robust_accuracy") > 0
 
 
+def test_square_is_tried_alone_even_where_gradient_steps_left_nothing(tmp_path: Path) -> None:
+    result = run(plain(), tmp_path, n=30, epsilon=0.5)
+    assert value(result, "accuracy_after", "attack=apgd_ce") == 0
+    assert value(result, "square_advantage") == 0  # it breaks them all too
+
+
 def test_the_l2_norm_bounds_the_length_of_the_change(tmp_path: Path) -> None:
     result = run(plain(), tmp_path, norm="L2", epsilon=0.6)
     assert 0 < value(result, "robust_accuracy") < value(result, "clean_accuracy")
