@@ -140,7 +140,6 @@ def _page(
     run = found.last
     kinds = {artifact["kind"] for artifact in run["artifacts"]}
     stored = "examples" in kinds
-    data = row.audit.dataset_version.dataset
     context = {
         "row": row,
         "card": card,
@@ -153,9 +152,10 @@ def _page(
         "charts": [ShownChart(chart, _drawing(chart, f"c{i}")) for i, chart in enumerate(run["charts"])],
         "methods": evalview.methods(run, card),
         "has_examples": stored,
-        "may_keep": "attacks" in kinds and principal(request).may("submit", data.team_id),
+        "may_keep": "attacks" in kinds
+        and principal(request).may("submit", row.audit.dataset_version.dataset.team_id),
         "refused": refused,
-        "suite_name": refused.name if refused else f"{data.name[:52]}-attacks",
+        "suite_name": refused.name if refused else f"{card['data']['name'][:52]}-attacks",
         "refusal": may_show(principal(request), row) if stored else "",
         "shown": shown,
         "has_heat": any(heat.tokens or heat.cells for one in shown or () for heat in one.heats),
