@@ -69,15 +69,15 @@ def permutation_shap(game: Game, target: int, rng: np.random.Generator) -> Attri
 
 
 def tree_shap(game: Game, target: int, rng: np.random.Generator) -> Attribution:
-    from evaluations.explainability import opened
+    from evaluations.explainability.opened import explain
 
-    return opened.explain(game, target, "tree_shap")
+    return explain(game, target, "tree_shap")
 
 
 def linear_shap(game: Game, target: int, rng: np.random.Generator) -> Attribution:
-    from evaluations.explainability import opened
+    from evaluations.explainability.opened import explain
 
-    return opened.explain(game, target, "linear_shap")
+    return explain(game, target, "linear_shap")
 
 
 def integrated_gradients(game: Game, target: int, rng: np.random.Generator) -> Attribution:

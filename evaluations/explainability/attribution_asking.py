@@ -65,7 +65,8 @@ def ask_shard(model: Any, data: Dataset, params: AttributionParams, ctx: Context
     rows = playing.sample(data, params.examples, ctx)[shard.start : shard.stop]
     language = data.modality is Modality.CAUSAL_LM
     play = prompts(model, data, params) if language else classified(model, data, params, ctx)
-    probs, errors, answers = np.full((len(rows), 2), np.nan), np.zeros(len(rows), bool), [""] * len(rows)
+    probs, answers = np.full((len(rows), 2), np.nan), [""] * len(rows)
+    errors: NDArray[np.bool_] = np.zeros(len(rows), dtype=bool)
     if not language:
         clean = ctx.predictions(model, data, rows)
         probs, errors = clean.probs, clean.errors

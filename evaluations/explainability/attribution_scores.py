@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from evaluations.explainability import playing
-from evaluations.explainability.attributing import EXPLAINERS, Unit
+from evaluations.explainability.attributing import Unit
 from evaluations.explainability.attribution_asking import DRAWN, RECORDS, SHOWN_ANSWER, SHOWN_SIDE
 from evaluations.explainability.listed import (
     LARGEST,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from evaluations.explainability.attribution import AttributionParams
 
 NAMES = ("completeness_gap", "largest_gap", "convergence_delta", "seed_rank_correlation")
+AUTO = ("partition_shap", "tree_shap", "linear_shap", "permutation_shap")  # what it may stand for
 CLOSE = 0.05  # between two answers to the same input: one as a text or image, one as its features
 NO_SUCH = EvaluationError("bad_records", "A record explains what was not asked for. Run it again.")
 
@@ -80,9 +81,8 @@ def collect(states: Sequence[ShardState], data: Dataset, params: AttributionPara
     skipped = ~error & ((total < 1) | (total > params.most_features))
     scored = ~(error | skipped)
     method, unit = _only("method", table, scored), _only("unit", table, scored)
-    if scored.any() and (
-        method not in EXPLAINERS or params.method not in ("auto", method) or unit not in get_args(Unit)
-    ):
+    asked = AUTO if params.method == "auto" else (params.method,)
+    if scored.any() and (method not in asked or unit not in get_args(Unit)):
         raise NO_SUCH
     seeds = params.seeds if method in DRAWN else 1
     flat = numbers(table.column("values"), -LARGEST, LARGEST)

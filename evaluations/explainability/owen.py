@@ -137,7 +137,7 @@ class Search:
 
     def run(self, base: NDArray[np.float64], whole: NDArray[np.float64], credit: NDArray[np.float64]) -> None:
         """Adds each group's share to `credit` (2F − 1, K)."""
-        nothing = np.zeros(self.leaves, dtype=bool)
+        nothing: NDArray[np.bool_] = np.zeros(self.leaves, dtype=bool)
         self.waiting = [(0.0, 0.0, Node(nothing, base, whole, 2 * self.leaves - 2, 1.0))]
         asked = 0
         while self.waiting and asked < self.budget:

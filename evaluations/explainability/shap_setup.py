@@ -10,15 +10,16 @@ from typing import Any
 def imported() -> Any:
     """The package shap."""
     if "shap" not in sys.modules:
-        import numba
+        from numba import config
 
-        before = numba.config.DISABLE_JIT
-        numba.config.DISABLE_JIT = 1
+        settings: Any = config
+        before = settings.DISABLE_JIT
+        settings.DISABLE_JIT = 1
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # its plots, which nobody draws, use matplotlib's old ways
                 import shap
         finally:
-            numba.config.DISABLE_JIT = before
+            settings.DISABLE_JIT = before
         return shap
     return sys.modules["shap"]
