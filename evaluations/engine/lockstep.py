@@ -39,7 +39,7 @@ class _Asked:
     texts: list[str]
 
 
-class _Search(greenlet):
+class _Search(greenlet):  # type: ignore[misc]  # greenlet has no types
     """A search under way."""
 
     def __init__(self, position: int, work: Work[Any]) -> None:
