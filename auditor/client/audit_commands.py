@@ -178,7 +178,7 @@ def keep_attacks(session: Session, audit_id: str, item: str, name: str) -> None:
     kept = session.client.post(f"audits/{audit_id}/keep-attacks", {"item": item, "name": name})
     click.echo(f"{kept['dataset']}@{kept['version']}")
     session.note(
-        f"{kept['added']:,} attacks were new, {kept['known']:,} were known; it holds {kept['rows']:,}."
+        f"New in it: {kept['added']:,}, known before: {kept['known']:,}, attacks in all: {kept['rows']:,}."
     )
 
 

@@ -232,7 +232,7 @@ def test_keeping_attacks_prints_the_version_to_audit_the_next_model_on(
 ) -> None:
     done = auditor("audit", "keep-attacks", "aud_1", "misspelling", "--name", "mine")
     assert (done.code, done.out) == (0, "mine@2\n")
-    assert "12 attacks were new, 3 were known; it holds 15." in done.err
+    assert "New in it: 12, known before: 3, attacks in all: 15." in done.err
     assert service.bodies == [{"item": "misspelling", "name": "mine"}]
 
 
