@@ -74,6 +74,18 @@ class Likeness(SentenceEncoder):  # type: ignore[misc]  # TextAttack has no type
     def encode(self, sentences: Sequence[str]) -> Any:
         return self.model.encode(sentences)
 
+    def _check_constraint_many(self, transformed_texts: Any, reference_text: Any) -> Any:
+        """As TextAttack's, which encodes also the texts that it then lets pass for being short."""
+        if not self.skip_text_shorter_than_window:
+            return super()._check_constraint_many(transformed_texts, reference_text)
+        long = [text for text in transformed_texts if len(text.words) >= self.window_size]
+        fit = {id(text) for text in super()._check_constraint_many(long, reference_text)} if long else set()
+        for text in transformed_texts:
+            if len(text.words) < self.window_size:
+                text.attack_attrs["similarity_score"] = 1.0
+                fit.add(id(text))
+        return [text for text in transformed_texts if id(text) in fit]
+
 
 @functools.cache
 def near_words(resources: Path) -> NearWords:

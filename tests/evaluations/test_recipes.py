@@ -257,6 +257,32 @@ def test_texts_alike_are_nearer_than_others() -> None:
     assert movie > 0.95 > 0.7 > banana
 
 
+def test_short_texts_pass_as_they_do_in_textattack_without_being_encoded() -> None:
+    from textattack.constraints.semantics.sentence_encoders import SentenceEncoder
+    from textattack.shared import AttackedText
+
+    from evaluations.robustness import minilm, sentence_vectors
+
+    encoder = sentence_vectors.encoder(make.RESOURCES)
+    asked: list[str] = []
+    counting = SimpleNamespace(encode=lambda texts: asked.extend(texts) or encoder.encode(texts))
+    how: dict[str, Any] = {"window_size": 4, "skip_text_shorter_than_window": True}
+    ours = minilm.Likeness(counting, 0.9, **how)  # type: ignore[arg-type]  # it is only asked to encode
+    for text in ("a fine film", "a fine film for many people"):
+        reference = AttackedText(text)
+        changed = [reference.replace_word_at_index(2, word) for word in ("movie", "banana", "picture")]
+        passed = list(ours._check_constraint_many(changed, reference))
+        scores = [c.attack_attrs["similarity_score"] for c in changed]
+        theirs = list(SentenceEncoder._check_constraint_many(ours, changed, reference))
+        assert [p.text for p in passed] == [t.text for t in theirs]
+        assert scores == [c.attack_attrs["similarity_score"] for c in changed]
+    asked.clear()
+    ours._check_constraint_many(
+        [AttackedText("a fine film").replace_word_at_index(2, "movie")], AttackedText("a fine film")
+    )
+    assert not asked
+
+
 # --- adjusted constraints ---------------------------------------------------------------------------
 
 
