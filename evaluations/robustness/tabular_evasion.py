@@ -71,7 +71,7 @@ class EvasionParams(ScoredParams):
         le=1e6,
         title="Largest cost",
         description="What an attacker may spend on a row. Changing a number by the interquartile range of its column "
-        "costs 1, and so does another category.",
+        "(where that is 0, by its standard deviation) costs 1, and so does another category.",
     )
     most_queries: int = Field(
         default=1000,
@@ -146,9 +146,9 @@ class TabularEvasion:
             title="Median cost of turning an answer",
             unit="score",
             direction=Direction.HIGHER,
-            formula="median over rows right before of the least cost found, Σ |change| / interquartile range + number "
-            "of changed categories; a row that was not turned counts as dearer than any; between order statistics. An "
-            "upper bound: the search may miss a cheaper change",
+            formula="median over rows right before of the least cost found, Σ |change| / interquartile range "
+            "(standard deviation where that is 0) + number of changed categories; a row that was not turned counts as "
+            "dearer than any; between order statistics. An upper bound: the search may miss a cheaper change",
             reference=f"{KIREEV}; David & Nagaraja 2003, Order Statistics, §7.1",
             plain="Half of the right answers were turned at a cost of {value} or less (1 is an interquartile range).",
         ),

@@ -80,9 +80,10 @@ class Asker:
         import pandas as pd
 
         frame = self.frame.iloc[who].reset_index(drop=True)
-        for d, column in enumerate(self.space.columns):
-            other = (cells[:, d] != self.start[who, d]) & ~np.isnan(cells[:, d])
-            if column.name not in frame or not other.any():
+        differs = (cells != self.start[who]) & ~np.isnan(cells)
+        for d in np.flatnonzero(differs.any(axis=0)):
+            column, other = self.space.columns[d], differs[:, d]
+            if column.name not in frame:
                 continue
             values = frame[column.name].to_numpy(dtype=object, copy=True)
             values[other] = np.array(tabular_columns.stored(column, cells[other, d]), dtype=object)

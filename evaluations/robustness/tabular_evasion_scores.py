@@ -103,13 +103,12 @@ def collect(states: Sequence[ShardState], data: Dataset, params: EvasionParams, 
     before = space.cells(data, order)
     after = before.copy()
     claimed: NDArray[np.bool_] = np.zeros(len(order), dtype=bool)
+    lengths = np.asarray(table.column("cells").combine_chunks().value_lengths().drop_null())
+    if (lengths != len(space.columns)).any():  # before any of them is made a list
+        raise EvaluationError("bad_records", "A changed row has the wrong number of columns. Run it again.")
     for i, cells in enumerate(table.column("cells").to_pylist()):
         if cells is None:
             continue
-        if len(cells) != len(space.columns):
-            raise EvaluationError(
-                "bad_records", "A changed row has the wrong number of columns. Run it again."
-            )
         after[i] = [np.nan if cell is None else cell for cell in cells]
         claimed[i] = True
     if not space.feasible(before, after).all():

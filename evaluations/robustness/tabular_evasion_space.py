@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,10 +31,23 @@ class Space:
         """(n, D)"""
         return np.column_stack([tabular_columns.cells(data, column, rows) for column in self.columns])
 
+    def costs(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, D) of (n, D) rows each: |change| / scale, 1 for another category."""
+        same = (before == after) | (np.isnan(before) & np.isnan(after))
+        each = np.where(self._numeric, np.abs(after - before) / self._scales, 1.0)
+        return np.where(same, 0.0, each)
+
     def cost(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n,) of (n, D) rows each: Σ |change| / scale, 1 for another category."""
-        each = [c.cost(before[:, d], after[:, d]) for d, c in enumerate(self.columns)]
-        return np.asarray(np.sum(each, axis=0), dtype=np.float64)
+        """(n,) of (n, D) rows each: the sum of `costs`."""
+        return np.asarray(self.costs(before, after).sum(axis=1), dtype=np.float64)
+
+    @cached_property
+    def _numeric(self) -> NDArray[np.bool_]:
+        return np.array([column.numeric for column in self.columns], dtype=bool)
+
+    @cached_property
+    def _scales(self) -> NDArray[np.float64]:
+        return np.array([column.scale for column in self.columns], dtype=np.float64)
 
     def feasible(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.bool_]:
         """(n,)"""

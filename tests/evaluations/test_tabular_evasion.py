@@ -118,6 +118,34 @@ def test_within_bounds_the_cost_is_that_of_the_linear_program(tmp_path: Path) ->
     assert not np.isfinite(got.cost).all()
 
 
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_in_a_wide_table_no_column_goes_short_for_its_place(tmp_path: Path, place: str) -> None:
+    rng = np.random.default_rng(4)
+    names = [f"c{i:03}" for i in range(60)]
+    table = pd.DataFrame(rng.normal(0, 1, (30, 60)), columns=names)
+    weights = dict.fromkeys(names, 1e-3) | {names[0 if place == "first" else -1]: 2.0}
+    model = Linear(weights, bias=0.3)
+    got = _run(model, _answered(model, table), tmp_path, most_queries=400)
+    scale = max(abs(w) * c.scale for w, c in zip(weights.values(), got.space.columns, strict=True))
+    least = np.abs(model.score(table.iloc[got.rows])) / scale  # were there no range that cells must keep to
+    near = least < 1
+    assert near.sum() > 12
+    assert (got.cost[near] <= least[near] + 4 * FINE).mean() > 0.9
+
+
+def test_where_many_columns_must_change_together_the_answer_is_turned_all_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    names = [f"c{i:03}" for i in range(150)]
+    table = pd.DataFrame(rng.uniform(-1, 1, (15, 150)), columns=names)
+    model = Linear(dict.fromkeys(names, 1.0))
+    held = _answered(model, table)
+    got = _run(model, held, tmp_path, most_queries=75)  # half a query a column
+    assert np.isfinite(got.cost).mean() > 0.8
+    several = (got.before != got.after).sum(axis=1)[np.isfinite(got.cost)]
+    assert several.max() > 1
+    assert np.median(several) < 40, "most columns get their own values back"
+
+
 def test_trees_are_turned_at_nearly_the_least_cost_of_any_cell(tmp_path: Path) -> None:
     from sklearn.ensemble import RandomForestClassifier
 
