@@ -281,6 +281,11 @@ def fact_name(name: str) -> str:
     return known.get(name, name.replace("_", " "))
 
 
+def slice_column(name: str) -> str:
+    """What groups are by: an evaluation's own word in the reader's language, a column of the data as it is."""
+    return fact_name(name) if name in ("corruption", "recipe", "severity", "shift", "test") else name
+
+
 def fact_value(name: str, value: str) -> str:
     """A fact's value where it is one of a few words of ours; what a model or its data say stays as it is."""
     known = {

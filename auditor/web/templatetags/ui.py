@@ -195,6 +195,7 @@ def signed_bar(share: float) -> SafeString:
 register.filter("signed", heats.signed)
 register.filter("picture_title", words.picture_title)
 register.filter("picture_alt", words.picture_alt)
+register.filter("slice_column", words.slice_column)
 register.filter("heat_title", words.heat_title)
 register.filter("feature_name", words.feature_name)
 register.filter("meaning_of", words.meaning)
