@@ -94,4 +94,4 @@ def _places(columns: Any, names: list[str]) -> list[int] | None:
 
 def _numbers(values: Any) -> NDArray[np.float64]:
     dense = values.toarray() if hasattr(values, "toarray") else values
-    return np.asarray(dense, dtype=np.float64)
+    return np.ascontiguousarray(dense, dtype=np.float64)

@@ -128,7 +128,7 @@ def test_boosted_trees_are_explained_exactly_in_log_odds(kind: str, tmp_path: Pa
 
 
 def test_a_histogram_booster_is_explained_rightly_or_by_permutations() -> None:
-    """SHAP 0.51 and scikit-learn's newer baselines do not agree on every model: what does not add up is not used."""
+    """SHAP 0.51's values of histogram boosting do not add up beyond two levels: then they are not used."""
     for seed in range(3):
         made = HistGradientBoostingClassifier(max_iter=8, random_state=seed).fit(X, TWO)
         game = game_of(of_estimator(made))
