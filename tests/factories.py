@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -394,6 +394,16 @@ def text() -> dict[str, Found]:
         "calibration": calibration(0.0102, 0.0313, 0.0588, 1_000),
         "misspelling": misspelling(),
     }
+
+
+def explained_card(team: Team, owner: User, policy: PolicyVersion) -> ReportCard:
+    """A text model's, with explained examples, and with attacks that can be kept."""
+    model = a_model(team, owner, "sentiment", modality="text_classifier")
+    found = text()
+    found["misspelling"] = replace(
+        found["misspelling"], examples=explained(), attacks=attacks("A gud film", "Grand")
+    )
+    return audited(a_version(model, "1.1.0", "88ff"), text_data(team, owner), [policy], found)[0]
 
 
 def audited(

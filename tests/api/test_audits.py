@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,11 +126,7 @@ def test_following_an_audit_takes_a_fixed_number_of_queries(
 def test_attacks_that_succeeded_are_kept_as_a_data_set(
     api: Any, token: Any, reviewer: User, team: Any, engineer: User, release_gate: PolicyVersion
 ) -> None:
-    model = factories.a_model(team, engineer, "sentiment", modality="text_classifier")
-    found = factories.text()
-    found["misspelling"] = replace(found["misspelling"], attacks=factories.attacks("A gud film", "Grand"))
-    data = factories.text_data(team, engineer)
-    audit = factories.audited(factories.a_version(model), data, [release_gate], found)[0].audit
+    audit = factories.explained_card(team, engineer, release_gate).audit
     path, body = f"audits/{audit.pk}/keep-attacks", {"item": "misspelling", "name": "sentence-attacks"}
     response = api.post(path, body)
     assert response.status_code == 201

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -83,13 +82,6 @@ def card(team: Team, engineer: User, transactional_db: None) -> ReportCard:
 
 @pytest.fixture
 def attacked_card(team: Team, engineer: User, transactional_db: None) -> ReportCard:
-    """A text model's, with explained examples, and attacks that can be kept."""
     call_command("prepare", verbosity=0)
     gate = PolicyVersion.objects.select_related("policy").get(policy__name="release-gate")
-    model = factories.a_model(team, engineer, "sentiment", modality="text_classifier")
-    found = factories.text()
-    attacks = factories.attacks("A gud film", "Grand")
-    found["misspelling"] = replace(found["misspelling"], examples=factories.explained(), attacks=attacks)
-    return factories.audited(factories.a_version(model), factories.text_data(team, engineer), [gate], found)[
-        0
-    ]
+    return factories.explained_card(team, engineer, gate)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,17 +66,7 @@ def text_card(team: Team, engineer: User, release_gate: PolicyVersion) -> Report
 
 @pytest.fixture
 def attacked_card(team: Team, engineer: User, release_gate: PolicyVersion) -> ReportCard:
-    """The text model's, with explained examples and with attacks that can be kept."""
-    version = factories.a_version(
-        factories.a_model(team, engineer, "sentiment", modality="text_classifier"), "1.1.0", "88ff"
-    )
-    found = factories.text()
-    found["misspelling"] = replace(
-        found["misspelling"],
-        examples=factories.explained(),
-        attacks=factories.attacks("A gud film", "Grand"),
-    )
-    return factories.audited(version, factories.text_data(team, engineer), [release_gate], found)[0]
+    return factories.explained_card(team, engineer, release_gate)
 
 
 @pytest.fixture(autouse=True)
