@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 from pyarrow import parquet
 
 from auditor.accounts.models import Team, User
@@ -191,6 +191,14 @@ def test_attacks_on_a_table_keep_its_columns_and_their_roles(
     assert (made.held_out, made.favourable_label) == (True, ">50K")
     row = rows_of(made)[0]
     assert (row["age"], row["hours_per_week"]) == (39, 40.5)
+
+
+def test_where_attacks_are_from_can_never_be_changed(as_engineer: Principal, attacked: Attacked) -> None:
+    version = kept(as_engineer, attacked(factories.attacks("Grand"))).version
+    with pytest.raises(DatabaseError), transaction.atomic():
+        DatasetVersion.objects.filter(pk=version.pk).update(provenance={})
+    version.refresh_from_db()
+    assert version.provenance["data"] == "sentences@1"
 
 
 def test_who_may_not_upload_data_may_not_keep_attacks(
