@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from evaluations.explainability.methods import AUTO, OfClassifiers
 from evaluations.planning import shards
 from evaluations.spec import (
     Access,
@@ -28,9 +29,7 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
 SHARD_EXAMPLES = 10  # some hundred queries each: what is lost when a run is killed
-QUERIES_EACH = (
-    300  # of an attribution, the features left out one by one and random orders; for the forecast only
-)
+QUERIES_EACH = 100  # of features left out one by one and of random orders, for the forecast only
 QUERIES_BOUNDS = 2000  # of a search for the best and the worst order
 ERASER = "DeYoung et al. 2020, ERASER, arXiv 1911.03429"
 EDIN = "Edin et al. 2024, arXiv 2408.08137"
@@ -45,10 +44,18 @@ class FaithfulnessParams(ScoredParams):
     examples: int = Field(
         default=100, ge=1, le=10_000, title="Examples", description="How many examples to explain."
     )
-    method: Literal["occlusion", "random"] = Field(
-        default="occlusion",
+    method: OfClassifiers = Field(
+        default="auto",
         title="Method",
-        description="How the attributions are made. Random ones are the yardstick: they should show no excess.",
+        description=f"How the attributions are made. {AUTO} Random ones are the yardstick: they should show no "
+        "excess.",
+    )
+    max_evals: int = Field(
+        default=500,
+        ge=10,
+        le=100_000,
+        title="Questions per explanation",
+        description="How many combinations of present features SHAP may look at.",
     )
     removal: Literal["mask", "delete"] = Field(
         default="mask",
@@ -182,7 +189,7 @@ class Faithfulness:
         n = min(params.examples, data_rows)
         return Plan(
             shards=shards(n, SHARD_EXAMPLES),
-            expected_queries=n * QUERIES_EACH + min(n, params.bounded) * QUERIES_BOUNDS,
+            expected_queries=n * (params.max_evals + QUERIES_EACH) + min(n, params.bounded) * QUERIES_BOUNDS,
             smallest_detectable_effect=smallest_detectable_effect(n),
         )
 

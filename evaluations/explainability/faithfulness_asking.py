@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from evaluations.context import derive_seed
 from evaluations.explainability import naopc, playing
-from evaluations.explainability.attributing import EXPLAINERS
-from evaluations.explainability.games import Game, everything, without_each
+from evaluations.explainability.attribution_asking import chosen, explainer_of
+from evaluations.explainability.games import Game, Remembered, everything, without_each
 from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.explainability.perturbation_curves import ask, counts, only_top, order_of, without_top
 from evaluations.records import table_of
@@ -85,7 +85,10 @@ def answers(
 ) -> Answers:
     """What is asked of one example; everything that is drawn depends on seed and example alone."""
     total = len(game.features)
-    made = EXPLAINERS[params.method](game, target, ctx.rng(f"{example}:explain"))
+    held = Remembered(game)
+    made = explainer_of(chosen(params.method, game), params.max_evals)(
+        held, target, ctx.rng(f"{example}:explain")
+    )
     order, removed, all_of_it = order_of(made.values), counts(total), np.arange(1, total + 1)
     rng = ctx.rng(f"{example}:random")
     random = [rng.permutation(total) for _ in range(params.draws)]
@@ -98,10 +101,10 @@ def answers(
         "random_only": np.concatenate([only_top(drawn, removed) for drawn in random]),
         "own": without_top(order, all_of_it if seek else all_of_it[:0]),
     }
-    said = ask(game, np.concatenate(list(asked.values())), target)
+    said = ask(held, np.concatenate(list(asked.values())), target)
     cuts = np.cumsum([len(present) for present in asked.values()])[:-1]
     found = dict(zip(asked, np.split(said, cuts), strict=True))
-    extremes = naopc.bounds(game, target, params.beam) if seek else None
+    extremes = naopc.bounds(held, target, params.beam) if seek else None
     found["best"] = extremes.best if extremes else np.empty(0)
     found["worst"] = extremes.worst if extremes else np.empty(0)
     return {"values": made.values, **found}

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from evaluations.context import derive_seed
 from evaluations.explainability import playing
-from evaluations.explainability.attributing import EXPLAINERS
+from evaluations.explainability.attribution_asking import chosen, explainer_of
 from evaluations.explainability.games import Game, everything
 from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.explainability.perturbation_curves import ask
@@ -30,6 +30,7 @@ RECORDS = {
     "probs": pa.list_(pa.float64()),
     "features": pa.list_(pa.string()),
     "values": pa.list_(pa.float64()),
+    "unit": pa.string(),
     "masked": pa.list_(pa.float64()),
     "shuffled": pa.list_(pa.int64()),
 }
@@ -56,7 +57,7 @@ def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, sha
     play = playing.player(model, data, ctx, params.removal)
     clean = ctx.predictions(model, data, rows)
     features: list[list[str]] = []
-    values, masked = [], []
+    values, masked, units = [], [], [""] * len(rows)
     for i, row in enumerate(rows):
         ctx.stop_if_cancelled()
         game = None if clean.errors[i] else play(int(row))
@@ -69,7 +70,9 @@ def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, sha
         if game is not None and 1 <= len(names) <= params.most_features:
             target = int(clean.probs[i].argmax())
             if int(row) in explained:
-                made = EXPLAINERS[params.method](game, target, ctx.rng(f"{data.ids[row]}:explain")).values
+                explain = explainer_of(chosen(params.method, game), params.max_evals)
+                found = explain(game, target, ctx.rng(f"{data.ids[row]}:explain"))
+                made, units[i] = found.values, found.unit
             if data.modality is Modality.TEXT_CLASSIFIER:
                 falls = without_each_token(game, names, target)
         if game is None or np.isnan(made).any() or np.isnan(falls).any():
@@ -86,6 +89,7 @@ def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, sha
         "probs": probs_column(clean.probs, clean.errors),
         "features": pa.array(features, RECORDS["features"]),
         "values": pa.array(values, RECORDS["values"]),
+        "unit": pa.array(units, RECORDS["unit"]),
         "masked": pa.array(masked, RECORDS["masked"]),
         "shuffled": pa.array(shuffled, RECORDS["shuffled"]),
     }

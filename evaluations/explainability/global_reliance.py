@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from evaluations.explainability.methods import AUTO, OfClassifiers
 from evaluations.planning import shards
 from evaluations.spec import (
     Access,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 SHARD_EXAMPLES = 50
 QUERIES_EACH = 20  # of an example, without its attribution; for the forecast only
-QUERIES_EXPLAINED = 100  # of an attribution
 SELECTED = (
     "intervals of the R features shown of m stand at 1 − .05·R/m, since the largest are shown (Benjamini & Yekutieli "
     "2005, JASA 100:71)"
@@ -51,8 +51,15 @@ class GlobalParams(ScoredParams):
         title="Examples explained",
         description="How many of them are explained.",
     )
-    method: Literal["occlusion", "random"] = Field(
-        default="occlusion", title="Method", description="How the attributions are made."
+    method: OfClassifiers = Field(
+        default="auto", title="Method", description=f"How the attributions are made. {AUTO}"
+    )
+    max_evals: int = Field(
+        default=500,
+        ge=10,
+        le=100_000,
+        title="Questions per explanation",
+        description="How many combinations of present features SHAP may look at.",
     )
     removal: Literal["mask", "delete"] = Field(
         default="mask",
@@ -108,7 +115,8 @@ class GlobalReliance:
             formula="mean over explained examples that hold the feature of |φ|, for a token summed over its places in "
             f"the example; t interval, clustered where rows are; {SELECTED}",
             reference="Lundberg et al. 2020, Nat. Mach. Intell. 2:56",
-            plain="Where it occurs, this feature moves the probability of the answer by {value} on average.",
+            plain="Where it occurs, this feature moves the answer by {value} on average (in probability; in log-odds "
+            "where a warning says so).",
             sliced=True,
         ),
         MetricSpec(
@@ -142,7 +150,7 @@ class GlobalReliance:
         n = min(params.examples, data_rows)
         return Plan(
             shards=shards(n, SHARD_EXAMPLES),
-            expected_queries=n * QUERIES_EACH + min(n, params.explained) * QUERIES_EXPLAINED,
+            expected_queries=n * QUERIES_EACH + min(n, params.explained) * params.max_evals,
             smallest_detectable_effect=smallest_detectable_effect(n),
         )
 

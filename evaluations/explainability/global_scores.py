@@ -46,6 +46,7 @@ class Leaning:
     skipped: NDArray[np.bool_]
     clusters: NDArray[np.str_] | None
     max_error_rate: float
+    log_odds: bool  # attributions are in log-odds, not in probability
 
     def coverage(self) -> Coverage:
         errors, skipped, n = int(self.error.sum()), int(self.skipped.sum()), len(self.features)
@@ -105,6 +106,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: GlobalParams, c
         skipped=skipped,
         clusters=None if data.clusters is None else data.clusters[rows],
         max_error_rate=params.max_error_rate,
+        log_odds="log-odds" in table.column("unit").to_pylist(),
     )
 
 
@@ -288,6 +290,8 @@ def warnings(found: Leaning, params: GlobalParams) -> list[str]:
         said.append(
             f"{int(found.skipped.sum())} examples have no feature or more than {params.most_features} and were skipped."
         )
+    if found.log_odds:
+        said.append("Attributions are in log-odds of the answer: SHAP reads this model so.")
     read = sorted({name for held in found.features for name in held} & found.sensitive)
     if read:
         said.append(f"The model reads sensitive columns: {', '.join(read)}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from evaluations.explainability.methods import OfNetworks
 from evaluations.planning import shards
 from evaluations.spec import (
     Access,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
 SHARD_EXAMPLES = 25  # some attributions each: what is lost when a run is killed
-QUERIES_EACH = 100  # of one attribution, for the forecast only
 BASTINGS = "Bastings et al. 2022, arXiv 2111.07367"
 HEDSTROM = "Hedström et al. 2024, arXiv 2401.06465"
 COPY = (
@@ -41,10 +41,18 @@ class SanityParams(ScoredParams):
     examples: int = Field(
         default=120, ge=1, le=10_000, title="Examples", description="How many examples to explain."
     )
-    method: Literal["occlusion", "random"] = Field(
-        default="occlusion",
+    method: OfNetworks = Field(
+        default="auto",
         title="Method",
-        description="How the attributions are made. Random ones are the yardstick: they should fail.",
+        description="How the attributions are made. Auto: SHAP's partition explainer. Random ones are the yardstick: "
+        "they should fail.",
+    )
+    max_evals: int = Field(
+        default=200,
+        ge=10,
+        le=100_000,
+        title="Questions per explanation",
+        description="How many combinations of present features SHAP may look at.",
     )
     removal: Literal["mask", "delete"] = Field(
         default="mask",
@@ -59,7 +67,7 @@ class SanityParams(ScoredParams):
         description="So many networks with weights drawn anew are spread over the examples.",
     )
     repeated: int = Field(
-        default=25,
+        default=20,
         ge=1,
         le=10_000,
         title="Examples explained repeatedly",
@@ -236,7 +244,7 @@ class Sanity:
         again = min(n, params.repeated) * (params.seeds - 1 + params.nearby)
         return Plan(
             shards=shards(n, SHARD_EXAMPLES),
-            expected_queries=(4 * n + again) * QUERIES_EACH,
+            expected_queries=(4 * n + again) * params.max_evals,
             smallest_detectable_effect=smallest_detectable_effect(n),
         )
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from evaluations.context import derive_seed
 from evaluations.explainability import planted, playing
-from evaluations.explainability.attributing import EXPLAINERS
-from evaluations.explainability.games import Game, everything
+from evaluations.explainability.attribution_asking import chosen, explainer_of
+from evaluations.explainability.games import Game, Remembered, everything
 from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.explainability.nearby import Neighbours, nearby
 from evaluations.explainability.randomised import fresh
@@ -67,7 +67,8 @@ class Tools:
     copy: planted.Taught
 
     def explain(self, game: Game, target: int, draws: str) -> NDArray[np.float64]:
-        return EXPLAINERS[self.params.method](game, target, self.ctx.rng(draws)).values
+        method = chosen(self.params.method, game)
+        return explainer_of(method, self.params.max_evals)(game, target, self.ctx.rng(draws)).values
 
 
 def ask_shard(model: Any, data: Dataset, params: SanityParams, ctx: Context, shard: Shard) -> ShardState:
@@ -125,10 +126,11 @@ def of_example(game: Any, target: int, example: str, random: Any, again: bool, t
     params, drawn = tools.params, tools.ctx.rng(f"{example}:nearby")
     close = [nearby(game, tools.neighbours, drawn) for _ in range(params.nearby if again else 0)]
     seeds = range(1, params.seeds if again else 1)
+    held = Remembered(game)
     return {
-        "values": tools.explain(game, target, f"{example}:explain"),
+        "values": tools.explain(held, target, f"{example}:explain"),
         "randomised": tools.explain(playing.of_model(game, random), target, f"{example}:randomised"),
-        "seeds": _joined([tools.explain(game, target, f"{example}:seed {k}") for k in seeds]),
+        "seeds": _joined([tools.explain(held, target, f"{example}:seed {k}") for k in seeds]),
         "nearby": _joined([tools.explain(one, target, f"{example}:explain") for one in close]),
     }
 

@@ -130,7 +130,8 @@ def weighed(n: int) -> pd.DataFrame:
 def evaluate(folder: Path, table: pd.DataFrame, model: Any, **params: Any) -> EvaluationResult:
     roles = {"id": Role.ID, **dict.fromkeys(COLUMNS, Role.INPUT)}
     ref = make.data_ref(table, folder, roles)
-    return make.evaluate(FAITHFULNESS, model, make.request(FAITHFULNESS.name, ref, **params), folder)
+    asked = make.request(FAITHFULNESS.name, ref, **({"method": "occlusion"} | params))
+    return make.evaluate(FAITHFULNESS, model, asked, folder)
 
 
 def answering() -> Any:
@@ -201,7 +202,7 @@ def test_odd_texts_end_with_typed_statuses(bert: Any, what: str, tmp_path: Path)
     model, ref = bert
     table = pd.DataFrame({"id": ["a", "b"], "text": [ODD[what]] * 2})
     data = make.data_ref(table, tmp_path, {"id": Role.ID, "text": Role.INPUT})
-    asked = make.request(FAITHFULNESS.name, data, ref, bounded_features=8, draws=2)
+    asked = make.request(FAITHFULNESS.name, data, ref, bounded_features=8, draws=2, max_evals=50)
     result = make.evaluate(FAITHFULNESS, model, asked, tmp_path)
     assert all(m.value is not None or m.reason for m in result.metrics)
     assert result.coverage.failed == 0
@@ -214,7 +215,8 @@ def test_odd_texts_end_with_typed_statuses(bert: Any, what: str, tmp_path: Path)
 def test_texts_are_explained_on_their_tokens(bert: Any, removal: str, tmp_path: Path) -> None:
     model, ref = bert
     data = make.data_ref(make.sentences(12), tmp_path, make.TEXT_ROLES)
-    asked = make.request(FAITHFULNESS.name, data, ref, removal=removal, bounded=2, draws=2)
+    how = {"method": "occlusion", "removal": removal, "bounded": 2, "draws": 2}
+    asked = make.request(FAITHFULNESS.name, data, ref, **how)
     result = make.evaluate(FAITHFULNESS, model, asked, tmp_path)
     got = {m.name: m.value for m in result.metrics}
     assert got["tau_b"] == pytest.approx(1)  # occlusion is leaving out one by one

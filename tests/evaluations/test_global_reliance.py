@@ -30,7 +30,10 @@ def on_table(
     folder: Path, table: pd.DataFrame, model: Any, roles: Any = None, **params: Any
 ) -> EvaluationResult:
     ref = make.data_ref(table, folder, roles or make.TABULAR_ROLES)
-    return make.evaluate(GLOBAL, model, make.request(GLOBAL.name, ref, **params), folder)
+    return make.evaluate(GLOBAL, model, make.request(GLOBAL.name, ref, **(QUICK | params)), folder)
+
+
+QUICK = {"method": "occlusion"}
 
 
 def two_columns(rows: pd.DataFrame) -> np.ndarray:
