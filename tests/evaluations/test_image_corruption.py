@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
-from scipy import ndimage
+from scipy import ndimage, special
 
 from evaluations import catalogue, stats
 from evaluations.context import Context
 from evaluations.data import dataset
-from evaluations.robustness import corruptions, corruptions_blur, corruptions_weather
+from evaluations.robustness import corruptions, corruptions_blur, corruptions_weather, image_corruption_scores
 from evaluations.robustness.corruptions_constants import KINDS, LARGE, SMALL
 from evaluations.spec import EvaluationError, EvaluationResult, Modality, ShardState
 from tests.evaluations import kinds, make
@@ -268,3 +268,27 @@ def test_the_interval_of_a_ratio_of_paired_means_covers() -> None:
         found = stats.paired_ratio((top.value, top.interval), (bottom.value, bottom.interval), r)
         hits += found is not None and found.low <= true <= found.high
     assert hits / runs > 0.93
+
+
+@pytest.mark.parametrize("n", [4, 8, 30])
+def test_few_images_do_not_make_the_loss_look_smaller_than_it_is(n: int) -> None:
+    # the harder an image, the likelier is a wrong answer to it, clean and corrupted: z is how easy it is
+    def rates(z: Any) -> tuple[Any, Any]:
+        severe = np.linspace(0, 2, 25)
+        return special.expit(1 + z), special.expit(1 - severe + z[:, None])
+
+    every = 3 * special.ndtri((np.arange(20_000) + 0.5) / 20_000)
+    clean, corrupted = rates(every)
+    true = 1 - corrupted.mean() / clean.mean()
+    rng, below, runs = np.random.default_rng(6), 0, 400
+    for _ in range(runs):
+        clean, corrupted = rates(3 * rng.normal(size=n))
+        right = np.column_stack([rng.random(n) < clean, rng.random(corrupted.shape) < corrupted])
+        answers = image_corruption_scores.Answers(
+            ("no", "yes"), np.arange(n), np.ones(n, np.int64), right.astype(np.int64), None
+        )
+        one, two = stats.proportion(answers.clean == 1), stats.unit_mean(answers.corrupted)
+        if one.value:
+            interval = image_corruption_scores._relative_drop(answers, one, two).interval
+            below += interval is not None and interval.high < true
+    assert below / runs < 0.04, "2.5 % is what the interval promises"
