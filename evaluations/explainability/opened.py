@@ -109,17 +109,23 @@ def _reader(method: Method, last: Any, matrix: NDArray[np.float64]) -> Read:
     made: Any
     if method == "tree_shap":
         # The sum that the trees vote: what shap makes of it for a probability is rescaled, no Shapley value.
-        made = shap.TreeExplainer(last, matrix, feature_perturbation="interventional")
+        made = shap.TreeExplainer(last, single(matrix), feature_perturbation="interventional")
         how = {"check_additivity": False}  # checked here, against the model itself
     else:
         made = shap.LinearExplainer(last, shap.maskers.Independent(matrix, max_samples=MOST_BACKGROUND))
         how = {}
 
     def read(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        values = np.asarray(made.shap_values(rows, **how), dtype=np.float64)
+        asked = single(rows) if method == "tree_shap" else rows
+        values = np.asarray(made.shap_values(asked, **how), dtype=np.float64)
         return values.reshape(*rows.shape, -1), np.asarray(made.expected_value, dtype=np.float64).reshape(-1)
 
     return read
+
+
+def single(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounded to single precision, in which shap 0.51 compares parts of what it is given: else sums do not come out."""
+    return matrix.astype(np.float32).astype(np.float64)
 
 
 def _start(
@@ -127,14 +133,23 @@ def _start(
 ) -> tuple[NDArray[np.float64], Unit | None]:
     """Where the values (n, k) start from, and their unit; None where they do not add up to the model's own answers.
 
-    Of two classes the start is the mean log-odds of the background where the one that shap states is none: with
-    some versions of histogram boosting and XGBoost it leaves out the intercept.
+    Where the start that shap states is none, as with several versions of histogram boosting and XGBoost, whose
+    intercepts it does not read, it is what the model's log-odds leave over.
     """
     unit = _unit(stated + shares, probs)
-    if unit is None and shares.shape[1] == 1 and probs.shape[1] == 2:
-        own = np.array([special.logit(probs[:, 1]).mean()])
-        return own, _unit(own + shares, probs) if np.isfinite(own).all() else None
-    return stated, unit
+    if unit is not None:
+        return stated, unit
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if shares.shape[1] == 1 and probs.shape[1] == 2:
+            own = (special.logit(probs[:, 1:]) - shares).mean(axis=0)
+        elif (
+            shares.shape == probs.shape
+        ):  # known but for what all classes have in common: the first keeps its own
+            left = (np.log(probs) - shares).mean(axis=0)
+            own = stated[0] + left - left[0]
+        else:
+            return stated, None
+    return own, _unit(own + shares, probs) if np.isfinite(own).all() else None
 
 
 def _unit(read: NDArray[np.float64], probs: NDArray[np.float64]) -> Unit | None:

@@ -48,10 +48,11 @@ def game_of(model: Any) -> TableGame:
 
 
 class LogOdds:
-    """The same game with the log-odds of the second of two classes, averaged over the background."""
+    """The same game with the log-odds of one class against another, averaged over the background."""
 
-    def __init__(self, game: TableGame) -> None:
+    def __init__(self, game: TableGame, against: int = 0, of: int = 1) -> None:
         self.features, self.game = game.features, game
+        self.against, self.of = against, of
 
     def outputs(self, present: Any) -> Any:
         found = []
@@ -60,8 +61,8 @@ class LogOdds:
             for k, name in enumerate(rows.columns):
                 if held[k]:
                     rows[name] = self.game.row[name].iloc[0]
-            p = self.game.model.predict_proba(rows).probs[:, 1]
-            found.append(np.log(p / (1 - p)).mean())
+            p = self.game.model.predict_proba(rows).probs
+            found.append(np.log(p[:, self.of] / p[:, self.against]).mean())
         return np.array(found)[:, None]
 
 
@@ -127,16 +128,23 @@ def test_boosted_trees_are_explained_exactly_in_log_odds(kind: str, tmp_path: Pa
     assert first.output == pytest.approx(-second.output)
 
 
-def test_a_histogram_booster_is_explained_rightly_or_by_permutations() -> None:
-    """SHAP 0.51's values of histogram boosting do not add up beyond two levels: then they are not used."""
-    for seed in range(3):
-        made = HistGradientBoostingClassifier(max_iter=8, random_state=seed).fit(X, TWO)
-        game = game_of(of_estimator(made))
-        if chosen("auto", game) == "tree_shap":
-            found = EXPLAINERS["tree_shap"](game, 1, RNG)
-            np.testing.assert_allclose(found.values, exact_shapley(LogOdds(game), 0), atol=1e-4)
-        else:
-            assert chosen("auto", game) == "permutation_shap"
+@pytest.mark.parametrize("seed", range(3))
+def test_histogram_boosters_are_explained_exactly_in_log_odds(seed: int) -> None:
+    made = HistGradientBoostingClassifier(max_iter=8, random_state=seed).fit(X, TWO)
+    game = game_of(of_estimator(made))
+    assert chosen("auto", game) == "tree_shap"
+    found = EXPLAINERS["tree_shap"](game, 1, RNG)
+    np.testing.assert_allclose(found.values, exact_shapley(LogOdds(game), 0), atol=1e-4)
+
+
+def test_boosters_of_three_classes_are_explained_exactly_against_each_other() -> None:
+    game = game_of(of_estimator(HistGradientBoostingClassifier(max_iter=8).fit(X, THREE)))
+    first, last = (EXPLAINERS["tree_shap"](game, k, RNG) for k in (0, 2))
+    assert last.unit == "log-odds"
+    wanted = exact_shapley(LogOdds(game, against=0, of=2), 0)
+    np.testing.assert_allclose(last.values - first.values, wanted, atol=1e-4)
+    p = game.model.predict_proba(game.row).probs[0]
+    assert last.output - first.output == pytest.approx(np.log(p[2] / p[0]), abs=1e-4)
 
 
 def test_linear_models_behind_scalers_in_another_order_have_their_closed_form() -> None:
