@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evaluations.engine.lockstep import ask
 from evaluations.models import hf_folder, text_batches
 from evaluations.models.protocol import Usage
 from evaluations.robustness.lexical import demand
@@ -31,22 +32,21 @@ class Encoder:
         self._kept: OrderedDict[str, Any] = OrderedDict()
 
     def encode(self, sentences: Sequence[str]) -> Any:
-        """A float32 CPU tensor (n, 384)."""
+        """A float32 CPU tensor (n, 384). What attacks side by side ask for is encoded together."""
         import torch
 
         new = [s for s in dict.fromkeys(sentences) if s not in self._kept]
-        self._kept.update(zip(new, self._encode(new), strict=True))
-        found = torch.stack([self._kept[s] for s in sentences])
+        found = {s: self._kept[s] for s in sentences if s in self._kept}  # others may push them out meanwhile
+        found.update(zip(new, ask(self._encode, new) if new else (), strict=True))
+        self._kept.update(found)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
-        return found
+        return torch.stack([found[s] for s in sentences])
 
     def _encode(self, sentences: list[str]) -> Any:
         import torch
 
         out = torch.empty((len(sentences), self.network.config.hidden_size))
-        if not sentences:
-            return out
         encoded = text_batches.encode(self.tokenizer, sentences, LONGEST, Usage())
         for rows, batch in text_batches.batches(self.tokenizer, encoded, self.device):
             batch = batch.to(self.device)

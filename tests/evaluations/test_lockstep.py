@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -425,6 +426,28 @@ def test_words_are_remembered_as_textattack_splits_them() -> None:
         assert remembering(string) == words_from_text(string)
     remembering("film").append("changed")
     assert remembering("film") == ["film"]
+
+
+def test_sentences_that_several_searches_compare_are_encoded_together() -> None:
+    import torch
+
+    from evaluations.robustness import sentence_vectors
+
+    asked: list[list[str]] = []
+
+    class Noting(sentence_vectors.Encoder):
+        def __init__(self) -> None:
+            self._kept = OrderedDict()
+
+        def _encode(self, sentences: list[str]) -> Any:
+            asked.append(sentences)
+            return torch.tensor([[float(len(s))] for s in sentences])
+
+    encoder = Noting()
+    got = results(partial(encoder.encode, ["a", "bb", "a"]), partial(encoder.encode, ["bb", "ccc"]))
+    assert [got[0].ravel().tolist(), got[1].ravel().tolist()] == [[1, 2, 1], [2, 3]]
+    assert encoder.encode(["ccc", "dddd"]).ravel().tolist() == [3, 4]
+    assert asked == [["a", "bb", "ccc"], ["dddd"]]
 
 
 # --- the last layer -----------------------------------------------------------------------------------
