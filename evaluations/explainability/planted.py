@@ -150,6 +150,7 @@ def _teach(
     for _ in range(steps):
         ctx.stop_if_cancelled()
         shown, present, which = _drawn(games, signs, rng)
+        model.usage.queries += BATCH
         with torch.enable_grad():
             logits = network(**signs.batch(model, shown, present)).logits.float()
             wanted = torch.zeros_like(logits)
