@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -30,9 +31,7 @@ def label_of(answer: str, labels: Sequence[str]) -> int | None:
     longest = {  # "very good" is not "good"
         i
         for i, spans in places.items()
-        if any(
-            not _inside(span, [s for j, other in places.items() if j != i for s in other]) for span in spans
-        )
+        if any(not _inside(span, [other for j, other in places.items() if j != i]) for span in spans)
     }
     if len(longest) != 1:
         return None
@@ -45,5 +44,10 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().strip(_AROUND).split())
 
 
-def _inside(span: tuple[int, int], others: list[tuple[int, int]]) -> bool:
-    return any(a <= span[0] and span[1] <= b and (a, b) != span for a, b in others)
+def _inside(span: tuple[int, int], others: Sequence[Sequence[tuple[int, int]]]) -> bool:
+    """Whether it lies in a longer one of the `others`: those of each label ascend and do not overlap."""
+    for spans in others:
+        at = bisect.bisect_right(spans, span[0], key=lambda other: other[0]) - 1
+        if at >= 0 and span[1] <= spans[at][1] and spans[at] != span:
+            return True
+    return False

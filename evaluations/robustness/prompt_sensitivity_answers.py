@@ -48,6 +48,12 @@ class Task:
                 f"Template {template + 1} asks for {{context}}, and no column has the role 'context'. Give one the "
                 "role, or take {context} out of the template.",
             )
+        if "{choices}" in text and self.kind == "answers":
+            raise EvaluationError(
+                "choices_missing",
+                f"Template {template + 1} asks for {{choices}}, and the answer is free text. Give the column of "
+                "choices the role 'choices', set task to 'labels', or take {choices} out of the template.",
+            )
         contexts = data.contexts
         return [
             filled(text, data.texts[i], contexts[i] if contexts else None, options)
@@ -176,6 +182,8 @@ def collect(
     """The records checked, and each answer judged here. Raises `bad_records` for what no honest run writes."""
     rows = sample(data, params, ctx)
     likely = any(name.startswith("logprob_") for state in states for name in state.records.column_names)
+    if params.scoring != "auto" and _kind(data, params, ctx) != "answers":
+        likely = params.scoring == "likelihood"  # as was asked for, whatever the records hold
     task = task_of(data, params, ctx, records.rows_by_id(data, rows), likely)
     names = [f"{template}_{again}" for template, again in task.askings]
     kinds: dict[str, pa.DataType] = {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from evaluations.planning import shards
+from evaluations.robustness.tabular_shift_names import shifts_of
 from evaluations.spec import (
     Access,
     Direction,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Times = Annotated[float, Field(gt=0, le=1e9)]
+MOST = 20  # amounts of one fault
 NEWCOMBE = "Newcombe 1998, Statistics in Medicine 17:2635, method 10"
 MILLER = "Miller 2024, arXiv 2411.00640"
 SCHELTER = "Schelter, Rukat & Biessmann 2020, SIGMOD, doi 10.1145/3318464.3380604"
@@ -43,22 +45,26 @@ class ShiftParams(ScoredParams):
     )
     missing: tuple[Share, ...] = Field(
         default=(0.05, 0.1, 0.2),
+        max_length=MOST,
         title="Missing values",
         description="Shares of the input values that go missing, at random. Leave out where the model takes no missing "
         "values and never gets any.",
     )
     noise: tuple[Times, ...] = Field(
         default=(0.1, 0.3),
+        max_length=MOST,
         title="Noise",
         description="Gaussian noise on every number, in standard deviations of its column; whole numbers are rounded.",
     )
     units: tuple[Times, ...] = Field(
         default=(10.0, 1000.0, 0.001),
+        max_length=MOST,
         title="Wrong units",
         description="One number of each row is multiplied by this, as when it was entered in another unit.",
     )
     typos: tuple[Share, ...] = Field(
         default=(0.1,),
+        max_length=MOST,
         title="Misspelt categories",
         description="Shares of the categories (columns of text) that are misspelt by one letter.",
     )
@@ -73,6 +79,9 @@ class ShiftParams(ScoredParams):
             raise ValueError("units: times 1 changes nothing")
         if not (self.missing or self.noise or self.units or self.typos):
             raise ValueError("name at least one amount of missing, noise, units or typos")
+        names = [shift.name for shift in shifts_of(self)]
+        if alike := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two amounts are too near each other to be told apart: both are {alike[0]}")
         return self
 
 
@@ -162,7 +171,6 @@ class TabularShift:
     )
 
     def plan(self, data_rows: int, params: ShiftParams) -> Plan:
-        from evaluations.robustness.tabular_shift_names import shifts_of
         from evaluations.stats import smallest_detectable_effect
 
         n = min(params.examples, data_rows)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from evaluations.planning import shards
 from evaluations.prompting import PromptParams
@@ -83,6 +83,12 @@ class TextBehaviourParams(PromptParams):
         if len(set(names)) != len(names):
             raise ValueError("Name each test once.")
         return names
+
+    @model_validator(mode="after")
+    def some(self) -> Self:
+        if not (self.invariance or self.directional):
+            raise ValueError("Name at least one test, under invariance or directional.")
+        return self
 
 
 class TextBehaviour:

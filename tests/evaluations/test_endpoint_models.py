@@ -185,6 +185,7 @@ def test_the_instruction_of_a_chat_classifier_can_be_its_own(tmp_path: Path) -> 
         ("no", "no"),
         ("ＧＯＯＤ", "good"),
         ("very good, good", None),
+        ("very good " * 20_000, "very good"),  # an answer as long as a hostile model likes is read at once
     ],
 )
 def test_an_answer_means_one_label_or_none(answer: str, label: str | None) -> None:

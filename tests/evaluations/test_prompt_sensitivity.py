@@ -336,6 +336,16 @@ def test_what_the_task_needs_is_said(tmp_path: Path) -> None:
         audit(
             tmp_path, table, tasks.ROLES, seq.Writing(seq.fickle), templates=["{input}", "{context}{input}"]
         )
+    answers = table.drop(columns=[c for c, role in tasks.ROLES.items() if role is Role.CHOICES])
+    with pytest.raises(EvaluationError, match="Template 1 asks for"):
+        audit(
+            tmp_path,
+            answers,
+            {c: role for c, role in tasks.ROLES.items() if role is not Role.CHOICES},
+            seq.Writing(seq.fickle),
+            task="answers",
+            templates=["{choices}{input}", "{input}"],
+        )
     alike = pd.DataFrame({"id": ["a", "b"], "text": ["x", "y"], "label": ["good", "good"]})
     roles = {"id": Role.ID, "text": Role.INPUT, "label": Role.TARGET}
     with pytest.raises(EvaluationError, match="at least two"):
@@ -370,3 +380,7 @@ def test_records_that_no_honest_run_writes_are_refused(tmp_path: Path) -> None:
         EVALUATION.merge(
             [ShardState(written.set_column(place, "status_0_0", pa.array(["fine"] * 6)))], data, params, ctx
         )
+    for scoring, other in (("written", honest), ("likelihood", written)):
+        chosen = params.model_copy(update={"scoring": scoring})
+        with pytest.raises(EvaluationError, match="has the columns"):
+            EVALUATION.merge([ShardState(other)], data, chosen, ctx)

@@ -352,8 +352,16 @@ def test_shifts_are_named_as_people_write_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [_only("units", 1.0), _only("missing", 0.1, 0.1), _only("missing"), _only("noise", 0.0)]
+    "params",
+    [
+        _only("units", 1.0),
+        _only("missing", 0.1, 0.1),
+        _only("missing", 0.1, 0.1 + 1e-16 * 2),
+        _only("missing"),
+        _only("noise", 0.0),
+        _only("noise", *range(1, 30)),
+    ],
 )
 def test_amounts_that_mean_nothing_are_refused(params: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"units|once|at least one|greater than 0"):
+    with pytest.raises(ValueError, match=r"units|once|at least one|greater than 0|too near|at most 20"):
         SHIFT.Params.model_validate(params)

@@ -234,6 +234,11 @@ def test_a_model_that_reads_no_negation_passes_and_one_that_turns_it_round_fails
     assert (other["negated_praise"], other["negated_blame"]) == (0.0, 1.0)
 
 
+def test_no_test_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one test"):
+        TextBehaviourParams(invariance=(), directional=())
+
+
 def test_without_a_favourable_class_no_direction_is_right(tmp_path: Path) -> None:
     result = audit(tmp_path, ["It is good."] * 12, Reading(counting), favourable=None)
     assert "negated_praise" not in rates(result)
