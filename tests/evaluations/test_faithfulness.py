@@ -174,6 +174,26 @@ def test_random_attributions_show_no_excess(tmp_path: Path) -> None:
     assert naopc_interval.low < 0.5 < naopc_interval.high
 
 
+def test_trees_are_explained_by_shap_and_beat_chance(tmp_path: Path) -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    from evaluations.models.tabular_skops import of_estimator
+
+    rng = np.random.default_rng(2)
+    table = pd.DataFrame(rng.normal(size=(60, len(COLUMNS))), columns=list(COLUMNS))
+    truth = np.where(table.a + table.b > 0, "yes", "no")
+    forest = RandomForestClassifier(10, random_state=0).fit(table, truth)
+    model = of_estimator(forest)
+    result = evaluate(
+        tmp_path, table.assign(id=[f"w{i:03d}" for i in range(60)]), model, method="auto", bounded=5
+    )
+    got = {m.name: m for m in result.metrics}
+    interval = got["excess_comprehensiveness"].interval
+    assert interval is not None
+    assert interval.low > 0
+    assert (got["naopc"].value or 0) > 0.8
+
+
 def test_tau_agrees_with_a_table_worked_by_hand() -> None:
     # Pairs of (1,1) (2,3) (3,2) (3,4): 4 concordant, 1 discordant, one tied in the first: (4 − 1)/√(5·6)
     values, drops = np.array([1.0, 2, 3, 3]), np.array([1.0, 3, 2, 4])
