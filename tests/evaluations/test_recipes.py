@@ -19,7 +19,7 @@ from evaluations.models.loader import load
 from evaluations.models.protocol import Scores, Usage
 from evaluations.robustness import textattack_setup
 from evaluations.robustness.lexical import demand
-from evaluations.spec import Access, EvaluationError, Modality, ModelRef
+from evaluations.spec import Access, EvaluationError, MetricStatus, Modality, ModelRef
 from tests.evaluations import make
 
 DICTIONARY = make.RESOURCES / "nltk_data/corpora/wordnet-3.0"
@@ -425,6 +425,18 @@ def test_odd_texts_end_with_a_status(bert: ModelRef, tmp_path: Path, evaluation:
     assert "2 texts are written in another script than Latin" in " ".join(result.warnings)
     assert "1 texts are longer than 400 words" in " ".join(result.warnings)
     assert {e.id for e in result.examples} <= {"half_chinese", "nothing_to_attack"}
+
+
+def test_a_data_set_with_nothing_to_attack_gives_no_numbers(bert: ModelRef, tmp_path: Path) -> None:
+    model = load(bert)
+    texts = ["中文電影很好看", "電影", "Очень хороший фильм"]
+    table = pd.DataFrame({"id": ["a", "b", "c"], "text": texts, "label": list(model.labels[:1]) * 3})
+    for evaluation in ("robustness.text_char", "robustness.text_synonym"):
+        asked = make.request(evaluation, make.data_ref(table, tmp_path, make.TEXT_ROLES), bert)
+        result = make.evaluate(catalogue.get(evaluation), model, asked, tmp_path)
+        assert {m.status for m in result.metrics} == {MetricStatus.NOT_ESTIMABLE}
+        assert (result.coverage.attempted, result.coverage.skipped) == (3, 3)
+        assert "another script" in {m.name: m.reason for m in result.metrics}["attack_success_rate"]
 
 
 @pytest.mark.parametrize(("evaluation", "recipe"), EVERY)
