@@ -71,7 +71,7 @@ class AttributionParams(ScoredParams):
         "models, which have no mask token, always lose it.",
     )
     background: int = Field(
-        default=50,
+        default=20,
         ge=1,
         le=100,
         title="Background rows",

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from evaluations.explainability import opened, playing, shapley
+from evaluations.explainability import opened, overlay, playing, shapley
 from evaluations.explainability.attributing import EXPLAINERS, Attribution, Explainer
 from evaluations.explainability.games import Game, ImageGame, Remembered, TableGame
 from evaluations.explainability.language_game import LanguageGame
 from evaluations.explainability.listed import SHOWN_FEATURE
+from evaluations.models.protocol import Remote
 from evaluations.records import table_of
 from evaluations.scoring import probs_column, with_labels
-from evaluations.spec import EvaluationError, Modality, Shard, ShardState
+from evaluations.spec import Access, EvaluationError, Modality, Shard, ShardState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +45,6 @@ RECORDS = {
 DRAWN = ("partition_shap", "permutation_shap")  # methods that draw at random
 SHOWN = 10  # examples, the first by id
 SHOWN_ANSWER = 200  # characters
-SHOWN_SIDE = 160  # pixels of a picture
 Player = Callable[[int], Game | None]
 
 
@@ -62,6 +62,7 @@ class Explained:
 
 def ask_shard(model: Any, data: Dataset, params: AttributionParams, ctx: Context, shard: Shard) -> ShardState:
     """Records of RECORDS."""
+    refuse_what_only_answers(model)
     rows = playing.sample(data, params.examples, ctx)[shard.start : shard.stop]
     language = data.modality is Modality.CAUSAL_LM
     play = prompts(model, data, params) if language else classified(model, data, params, ctx)
@@ -81,7 +82,7 @@ def ask_shard(model: Any, data: Dataset, params: AttributionParams, ctx: Context
             answer = game.answer if isinstance(game, LanguageGame) else answers[i]
             one = explained(game, target, answer[:SHOWN_ANSWER], str(data.ids[row]), params, ctx)
             if isinstance(game, ImageGame) and one.made and shard.start + i < SHOWN:
-                one.picture, size = picture_of(game.pixels)
+                one.picture, size = overlay.seen(game.pixels)
                 one.grid = (*game.grid, *size)
         found.append(one)
         ctx.progress(i + 1, len(rows), "explaining")
@@ -90,6 +91,24 @@ def ask_shard(model: Any, data: Dataset, params: AttributionParams, ctx: Context
     if not language:
         table = with_labels(table, model.labels)
     return ShardState(table, {"errors": int(errors.sum()), "truncated": model.usage.truncated})
+
+
+def refuse_what_only_answers(model: Any) -> None:
+    """Raises EvaluationError, as skipped, for an endpoint, and for a classifier that names classes alone."""
+    if isinstance(model, Remote):
+        raise EvaluationError(
+            "remote_model",
+            "An explanation asks thousands of times, which is not done to a service. Register the model's files to "
+            "have it explained.",
+            skipped=True,
+        )
+    if not {Access.PROBS, Access.LOGPROBS} & set(model.access):
+        raise EvaluationError(
+            "no_probabilities",
+            "The model names classes without probabilities, so there is nothing to share out over its input. Register "
+            "one that has predict_proba.",
+            skipped=True,
+        )
 
 
 def columns_of(
@@ -163,15 +182,3 @@ def prompts(model: Any, data: Dataset, params: AttributionParams) -> Player:
 
 def classified(model: Any, data: Dataset, params: AttributionParams, ctx: Context) -> Player:
     return playing.player(model, data, ctx, params.removal, params.background)
-
-
-def picture_of(pixels: NDArray[np.float32]) -> tuple[bytes, tuple[int, int]]:
-    """Prepared pixels (channels, height, width) as bytes of a small RGB picture, and its height and width."""
-    from PIL import Image
-
-    low, high = float(pixels.min()), float(pixels.max())
-    levels = ((pixels - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
-    shown = np.moveaxis(levels if len(levels) == 3 else np.repeat(levels[:1], 3, axis=0), 0, 2)
-    picture = Image.fromarray(np.ascontiguousarray(shown))
-    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-    return picture.tobytes(), (picture.height, picture.width)

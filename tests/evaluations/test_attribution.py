@@ -145,6 +145,23 @@ def test_gradients_are_asked_only_of_networks(tmp_path: Path) -> None:
     assert error.value.skipped
 
 
+def test_a_model_that_names_classes_alone_is_not_explained(tmp_path: Path) -> None:
+    model = make.Answering(make.logistic)
+    model.access = Access.LABEL  # type: ignore[misc]
+    with pytest.raises(EvaluationError, match="predict_proba") as error:
+        run(model, make.STAND_IN, make.frame(3), make.TABULAR_ROLES, tmp_path)
+    assert error.value.skipped
+
+
+def test_a_service_is_not_asked_thousands_of_times(tmp_path: Path) -> None:
+    model: Any = make.Answering(make.logistic)
+    model.question, model.identity, model.at_once, model.stopped, model.probe = "", "", 8, None, dict
+    with pytest.raises(EvaluationError, match="service") as error:
+        run(model, make.STAND_IN, make.frame(3), make.TABULAR_ROLES, tmp_path)
+    assert error.value.skipped
+    assert model.usage.queries == 0
+
+
 def test_integrated_gradients_of_a_model_that_is_linear_in_its_embedding_have_a_closed_form(
     text: Any,
 ) -> None:
