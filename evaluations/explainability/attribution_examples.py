@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evaluations import charts
+from evaluations.explainability import overlay
 from evaluations.explainability.attribution_asking import SHOWN
 from evaluations.spec import Chart, Example, Heat, Modality, Picture
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 SHOWN_TEXT = 2000  # characters
 TOP = 15  # features in a chart
 LEAST = 5  # texts that a token must occur in to be named in a chart
-FOR, AGAINST = (30, 90, 200), (230, 120, 20)  # blue speaks for the answer, orange against it, as on the pages
-STRONGEST = 0.65  # how much of the picture the largest value hides
 
 
 def examples(found: Found) -> list[Example]:
@@ -56,35 +53,17 @@ def examples(found: Found) -> list[Example]:
 
 
 def pictures(found: Found, i: int, values: NDArray[np.float64]) -> tuple[Picture, ...]:
-    """The picture as the network sees it, and with what speaks for (red) and against (blue) its answer."""
+    """The picture as the network sees it, and with what speaks for and against its answer in colour."""
     held = found.pictures[i]
     if not held:
         return ()
     rows, columns, height, width = found.grids[i]
-    seen = np.frombuffer(held, dtype=np.uint8).reshape(height, width, 3)
-    down: NDArray[np.int64] = np.arange(height) * rows // height
-    across: NDArray[np.int64] = np.arange(width) * columns // width
-    by_pixel = values.reshape(rows, columns)[down[:, None], across[None, :]]
-    share = (STRONGEST * np.abs(by_pixel) / max(float(np.abs(values).max()), 1e-12))[:, :, None]
-    colour = np.where(by_pixel[:, :, None] > 0, np.array(FOR), np.array(AGAINST))
-    heated = np.rint(seen * (1 - share) + colour * share).astype(np.uint8)
-    top = found.features[i][int(np.argmax(values))]
+    levels = overlay.levels_of(held, height, width)
+    heated = overlay.heated(levels, (rows, columns), values, float(np.abs(values).max()))
     return (
-        _png(seen, "Seen", "The picture as the network sees it, its levels stretched"),
-        _png(
-            heated,
-            "Attribution",
-            f"Blue places speak for {found.answers[i]}, orange ones against it; most for it: {top}",
-        ),
+        overlay.png(levels, "Seen", "The picture as the network sees it, its levels stretched"),
+        overlay.png(heated, "Attribution", overlay.said(found.answers[i], found.features[i], values)),
     )
-
-
-def _png(levels: NDArray[np.uint8], title: str, alt: str) -> Picture:
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(levels)).save(file, "PNG", optimize=True)
-    return Picture(title=title, alt=alt, png=base64.b64encode(file.getvalue()).decode())
 
 
 def drawn(found: Found) -> list[Chart]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluations.explainability import playing
 from evaluations.explainability.attributing import Unit
-from evaluations.explainability.attribution_asking import DRAWN, RECORDS, SHOWN_ANSWER, SHOWN_SIDE
+from evaluations.explainability.attribution_asking import DRAWN, RECORDS, SHOWN_ANSWER
 from evaluations.explainability.listed import (
     LARGEST,
     lengths_are,
@@ -19,6 +19,7 @@ from evaluations.explainability.listed import (
     names,
     numbers,
 )
+from evaluations.explainability.overlay import SHOWN_SIDE
 from evaluations.records import join, not_estimable, rows_by_id, too_many_errors
 from evaluations.scoring import labels_of, read_probs
 from evaluations.spec import Coverage, EvaluationError, Metric, Modality, ShardState

@@ -73,8 +73,9 @@ def filler_of(tokenizer: Any) -> int:
 class ImageGame:
     """An image whose features are the cells of a grid over its prepared pixels. Absent cells show the mean colour."""
 
-    def __init__(self, model: ImageNetwork, image: bytes, side: int = 7) -> None:
-        pixels = model.prepare(image)
+    def __init__(self, model: ImageNetwork, image: bytes | NDArray[np.float32], side: int = 7) -> None:
+        """`image` is a file, or pixels that are prepared already."""
+        pixels = model.prepare(image) if isinstance(image, bytes) else image
         if pixels is None:
             raise EvaluationError("image_unreadable", "An image of the data set cannot be read.")
         self.model = model

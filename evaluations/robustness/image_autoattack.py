@@ -79,6 +79,11 @@ class ImageAutoAttackParams(ScoredParams):
         description="So many of the examples are also attacked by Square alone, and without a bound, to tell a robust "
         "model from one that hides its gradients.",
     )
+    explain: bool = Field(
+        default=True,
+        title="Explain successes",
+        description="Show what the model goes by before and after, for the successes shown.",
+    )
 
 
 class ImageAutoAttack:
@@ -181,15 +186,19 @@ class ImageAutoAttack:
     )
 
     def plan(self, data_rows: int, params: ImageAutoAttackParams) -> Plan:
+        from evaluations.robustness.image_explained import QUERIES
+        from evaluations.robustness.image_files import SHOWN
         from evaluations.stats import smallest_detectable_effect
 
         n = min(params.examples, data_rows)
         check = min(params.check_examples, n)
         to_the_end = 3 * TARGETS * params.iterations + params.square_queries  # FAB looks twice a step
+        explained = SHOWN * QUERIES if params.explain else 0
         each = params.iterations + WITHSTANDING * to_the_end
         return Plan(
             shards=shards(n, SHARD_EXAMPLES),
-            expected_queries=round(n * each + check * (params.iterations + params.square_queries)),
+            expected_queries=round(n * each + check * (params.iterations + params.square_queries))
+            + explained,
             smallest_detectable_effect=smallest_detectable_effect(n),
         )
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 
 from evaluations.models.protocol import Scores
-from evaluations.robustness import image_files
+from evaluations.robustness import image_explained, image_files
 from evaluations.robustness.image_autoattack_scores import RECORDS, attacks_for, checked, sample
 from evaluations.robustness.image_ball import Ball
 from evaluations.robustness.image_cascade import Effort, Network, attack
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
     from evaluations.models.protocol import ImageGradients
     from evaluations.robustness.image_autoattack import ImageAutoAttackParams
+    from evaluations.robustness.image_explained import Explained
 
 KEPT = 500  # examples of a run whose images are handed over: bytes that every later step reads
 
@@ -43,6 +44,8 @@ class Answers:
         self.attack = [""] * n
         self.distance, self.square_distance = np.full(n, np.nan), np.full(n, np.nan)
         self.files: list[tuple[bytes, bytes] | None] = [None] * n
+        self.found: dict[int, NDArray[np.float32]] = {}  # attacked images that have files, by row
+        self.explained: list[Explained | None] = [None] * n
 
     def table(self, ids: Sequence[str]) -> pa.Table:
         columns = {
@@ -59,6 +62,7 @@ class Answers:
             "before": pa.array([pair and pair[0] for pair in self.files], pa.binary()),
             "after": pa.array([pair and pair[1] for pair in self.files], pa.binary()),
             "saved_probs": _given(self.saved),
+            **image_explained.columns(self.explained),
         }
         return pa.table({"example_id": pa.array(list(ids), pa.string()), **columns})
 
@@ -93,6 +97,8 @@ def attack_shard(
             kept=np.array([int(rows[k]) in kept for k in held]),
         )
         done = _attack_group(group, answers, params, ctx, done, len(rows))
+    if params.explain:
+        _explain(model, pixels, truth[rows], answers, ctx)
     ctx.progress(len(rows), len(rows), "attacking")
     table = answers.table(data.ids[rows].tolist())
     assert set(table.column_names) == {"example_id", *RECORDS}
@@ -193,7 +199,24 @@ def _keep(group: Group, k: int, attacked: Tensor, ball: Ball, answers: Answers) 
     files = image_files.written(before.astype(np.uint8)), image_files.written(after.astype(np.uint8))
     place = int(group.places[k])
     answers.files[place] = files
+    if not answers.attacked.errors[place]:
+        answers.found[place] = attacked.cpu().numpy()
     answers.saved.put(np.array([place]), group.model.predict_proba([files[1]]))
+
+
+def _explain(
+    model: ImageGradients,
+    pixels: list[NDArray[np.float32] | None],
+    truth: NDArray[np.int64],
+    answers: Answers,
+    ctx: Context,
+) -> None:
+    """Those that may be shown: the first by id."""
+    for place in sorted(answers.found)[: image_files.SHOWN]:
+        ctx.stop_if_cancelled()
+        before, after = pixels[place], model.units.to_pixels(answers.found[place])
+        if before is not None:
+            answers.explained[place] = image_explained.explain(model, before, after, int(truth[place]))
 
 
 def _given(scores: Scores) -> pa.Array:

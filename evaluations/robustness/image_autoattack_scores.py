@@ -12,7 +12,7 @@ import pyarrow as pa
 from evaluations import records, stats
 from evaluations.context import derive_seed
 from evaluations.data.sampling import stratified_sample
-from evaluations.robustness import image_files
+from evaluations.robustness import image_explained, image_files
 from evaluations.robustness.attacks_file import keep_images
 from evaluations.scoring import labels_of, read_probs
 from evaluations.spec import Coverage, EvaluationError, Example, ShardState
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
     from evaluations.robustness.image_autoattack import ImageAutoAttackParams
+    from evaluations.robustness.image_explained import Explained
 
 PROBS = pa.list_(pa.float64())
 RECORDS = {
@@ -39,6 +40,7 @@ RECORDS = {
     "before": pa.binary(),
     "after": pa.binary(),
     "saved_probs": PROBS,  # of `after` read as a file
+    **image_explained.COLUMNS,
 }
 SLACK = 1e-6  # of a distance, for rounding
 TARGETED = 4  # classes that the targeted loss needs
@@ -69,6 +71,7 @@ class Outcomes:
     outputs_again: NDArray[np.float64]
     files: list[tuple[bytes, bytes] | None]
     saved: NDArray[np.bool_]  # the attacked image misleads the model as a file too
+    explained: list[Explained | None]  # of those that are shown
 
     @property
     def n(self) -> int:
@@ -127,6 +130,8 @@ def collect(
     attacked_probs, silent = read_probs(table.column("attacked_probs"), len(labels))
     # no answer to the attacked image is not the right one: a model gains nothing by falling silent
     confirmed = right & (claimed != "") & near("distance") & (silent | misled("attacked_probs"))
+    files = _files(table, confirmed & ~silent, params)
+    shown = [i for i, pair in enumerate(files) if pair is not None][: image_files.SHOWN]
     outputs, missing = _outputs(table.column("outputs"), len(labels))
     again, missing_again = _outputs(table.column("outputs_again"), len(labels))
     return Outcomes(
@@ -148,8 +153,9 @@ def collect(
         unbounded=right & ~misled("unbounded_probs"),
         outputs=outputs[~(missing | missing_again)],
         outputs_again=again[~(missing | missing_again)],
-        files=_files(table, confirmed & ~silent, params),
+        files=files,
         saved=confirmed & misled("saved_probs"),
+        explained=[image_explained.explained_of(table, i) if i in shown else None for i in range(len(rows))],
     )
 
 
@@ -194,7 +200,7 @@ def attacks_for(classes: int) -> tuple[str, ...]:
 
 
 def examples(outcomes: Outcomes, epsilon: float, titles: dict[str, str]) -> list[Example]:
-    """The first successes by id whose images were kept: before, after, and what changed."""
+    """The first successes by id whose images were kept: before, after, what changed, and what the model went by."""
     shown: list[Example] = []
     for i, files in enumerate(outcomes.files):
         if files is None or len(shown) == image_files.SHOWN:
@@ -209,6 +215,7 @@ def examples(outcomes: Outcomes, epsilon: float, titles: dict[str, str]) -> list
                 int(outcomes.truth[i]),
                 outcomes.probs[i],
                 outcomes.attacked_probs[i],
+                outcomes.explained[i],
                 recipe=titles[str(outcomes.attack[i])],
                 distance=round(min(float(outcomes.distance[i]), epsilon), 6),
             )

@@ -54,6 +54,12 @@ class ImageBlackBoxParams(ScoredParams):
         title="Queries per image",
         description="So often the attack may ask the model about changed versions of one image.",
     )
+    explain: bool = Field(
+        default=True,
+        title="Explain successes",
+        description="Show what the model goes by before and after, for the successes shown, where its files are at "
+        "hand.",
+    )
 
 
 class ImageBlackBox:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import torch
 
 from evaluations.engine.fingerprint import check_stopped
-from evaluations.models.protocol import Remote, Scores
-from evaluations.robustness import image_files, square
+from evaluations.models.protocol import ImageNetwork, Remote, Scores
+from evaluations.robustness import image_explained, image_files, square
 from evaluations.robustness.image_ball import Ball
 from evaluations.robustness.image_blackbox_scores import RECORDS, levels_allowed, sample
 from evaluations.scoring import probs_column, with_labels
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
     from evaluations.models.protocol import Classifier
     from evaluations.robustness.image_blackbox import ImageBlackBoxParams
+    from evaluations.robustness.image_explained import Explained
 
 LEAST = 1e-30  # of a probability, under the logarithm
 
@@ -84,6 +85,14 @@ def attack_shard(
     if won:
         again = _asked(model, [attack.file for attack in won], "again")
         after.put(np.array([attack.place for attack in won]), again)
+    explained: list[Explained | None] = [None] * len(rows)
+    if params.explain and isinstance(model, ImageNetwork):  # a service is not asked for it
+        misled = ~after.errors & (np.argmax(np.nan_to_num(after.probs), axis=1) != truth[rows])
+        shown = [attack for attack in won if misled[attack.place]][: image_files.SHOWN]
+        for attack in shown:
+            ctx.stop_if_cancelled()
+            (image,) = data.images(rows[attack.place : attack.place + 1])
+            explained[attack.place] = _explained(model, image, attack)
     files: list[bytes | None] = [None] * len(rows)
     queries: NDArray[np.int64] = np.zeros(len(rows), dtype=np.int64)
     for attack in attacks:
@@ -95,10 +104,18 @@ def attack_shard(
             "attacked": pa.array(files, pa.binary()),
             "attacked_probs": probs_column(after.probs, after.errors | ~after.seen),
             "queries": pa.array(queries.tolist(), pa.int64()),
+            **image_explained.columns(explained),
         }
     )
     assert set(table.column_names) == {"example_id", *RECORDS}
     return ShardState(with_labels(table, model.labels), {"errors": int(before.errors.sum())})
+
+
+def _explained(model: ImageNetwork, image: bytes, attack: Attack) -> Explained | None:
+    before, after = model.prepare(image), model.prepare(attack.file)
+    if before is None or after is None:
+        return None
+    return image_explained.explain(model, before, after, attack.truth)
 
 
 def _begin(place: int, truth: int, image: bytes, rng: np.random.Generator, ball: Ball) -> Attack | None:

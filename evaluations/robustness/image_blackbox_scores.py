@@ -13,7 +13,7 @@ import pyarrow as pa
 from evaluations import records, stats
 from evaluations.data.sampling import stratified_sample
 from evaluations.records import not_estimable
-from evaluations.robustness import image_files
+from evaluations.robustness import image_explained, image_files
 from evaluations.robustness.attacks_file import keep_images
 from evaluations.scoring import labels_of, read_probs
 from evaluations.spec import Coverage, EvaluationError, Example, Interval, Metric, ShardState
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
     from evaluations.robustness.image_blackbox import ImageBlackBoxParams
+    from evaluations.robustness.image_explained import Explained
 
 RECORDS = {
     "probs": pa.list_(pa.float64()),
     "attacked": pa.binary(),
     "attacked_probs": pa.list_(pa.float64()),
     "queries": pa.int64(),
+    **image_explained.COLUMNS,
 }
 NAMES = ("original_accuracy", "robust_accuracy", "attack_success_rate", "queries")
 
@@ -43,6 +45,7 @@ class Outcomes:
     clusters: NDArray[np.str_] | None
     before: list[NDArray[np.uint8] | None]  # of the successes that are shown
     after: list[NDArray[np.uint8] | None]
+    explained: list[Explained | None]  # likewise
     files: list[bytes | None]
     truth: NDArray[np.int64]
     probs: NDArray[np.float64]
@@ -107,16 +110,19 @@ def collect(
     succeeded = claimed & ~unscored & (np.argmax(np.nan_to_num(attacked_probs), axis=1) != truth)
     before: list[NDArray[np.uint8] | None] = [None] * len(rows)
     after: list[NDArray[np.uint8] | None] = [None] * len(rows)
+    explained: list[Explained | None] = [None] * len(rows)
     for k, i in enumerate(np.flatnonzero(succeeded)):
         pair = _compared(data.images(rows[i : i + 1])[0], files[i] or b"", levels_allowed(params))
         if k < image_files.SHOWN:
             before[i], after[i] = pair
+            explained[i] = image_explained.explained_of(table, int(i))
     return Outcomes(
         ids=table.column("example_id").to_pylist(),
         labels=labels,
         clusters=None if data.clusters is None else data.clusters[rows],
         before=before,
         after=after,
+        explained=explained,
         files=files,
         truth=truth,
         probs=probs,
@@ -176,7 +182,7 @@ def _rate(name: str, hits: NDArray[np.bool_], outcomes: Outcomes, among: NDArray
 
 
 def examples(outcomes: Outcomes) -> list[Example]:
-    """The first successes by id: before, after, and what changed."""
+    """The first successes by id: before, after, what changed, and what the model went by."""
     shown = []
     for i in np.flatnonzero(outcomes.succeeded)[: image_files.SHOWN]:
         before, after = outcomes.before[i], outcomes.after[i]
@@ -191,6 +197,7 @@ def examples(outcomes: Outcomes) -> list[Example]:
                 int(outcomes.truth[i]),
                 outcomes.probs[i],
                 outcomes.attacked_probs[i],
+                outcomes.explained[i],
                 queries=int(outcomes.queries[i]),
             )
         )

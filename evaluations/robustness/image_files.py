@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluations.models.images import FORMATS, opened
+from evaluations.robustness import image_explained
 from evaluations.spec import EvaluationError, Example, Picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from evaluations.robustness.image_explained import Explained
 
 MOST_BYTES = 32 * 2**20  # of one image in memory
 SHOWN_SIDE = 160  # pixels: what a page shows
@@ -54,13 +57,15 @@ def example(
     truth: int,
     was: NDArray[np.float64],
     now: NDArray[np.float64],
+    explained: Explained | None,
     **facts: str | float,
 ) -> Example:
     """A successful attack to show: images (channels, height, width) and probabilities (K,), before and after."""
     return Example(
         id=id,
         kind="image_attack",
-        pictures=pictures(before, after),
+        pictures=pictures(before, after)
+        + (() if explained is None else image_explained.pictures(explained, labels[truth])),
         facts={
             "true_label": labels[truth],
             "answer_before": labels[int(was.argmax())],

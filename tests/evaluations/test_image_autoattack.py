@@ -207,8 +207,16 @@ def test_examples_show_the_pair_and_successes_are_kept_as_files_that_still_misle
     result = run(plain(), tmp_path)
     example = result.examples[0]
     assert example.kind == "image_attack"
-    assert [p.title.split(",")[0] for p in example.pictures] == ["Before", "After", "Difference"]
-    before, after, apart = (image_files.read(base64.b64decode(p.png)).astype(int) for p in example.pictures)
+    assert [p.title.split(",")[0] for p in example.pictures] == [
+        "Before",
+        "After",
+        "Difference",
+        "Attribution before",
+        "Attribution after",
+    ]
+    before, after, apart = (
+        image_files.read(base64.b64decode(p.png)).astype(int) for p in example.pictures[:3]
+    )
     assert np.abs(after - before).max() == 25  # floor(0.1 · 255)
     times = int(example.pictures[2].title.split(", ")[1].split()[0])
     assert (apart == np.clip(128 + times * (after - before), 0, 255)).all()

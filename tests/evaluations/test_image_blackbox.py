@@ -134,6 +134,7 @@ def test_examples_and_kept_attacks_are_what_the_model_was_sent(tmp_path: Path) -
     result = run(Bright(brightness), tmp_path, table([126, 130]), epsilon=5 / 255, queries=200)
     assert len(result.examples) == 2
     assert [p.title.split(",")[0] for p in result.examples[0].pictures] == ["Before", "After", "Difference"]
+    # nothing more: of a model that only answers to files no attribution is asked
     kept = pa.parquet.read_table(tmp_path / "artefacts" / "attacks.parquet")
     model = Bright(brightness)
     answers = model.predict_proba(kept.column("image").to_pylist()).probs.argmax(axis=1)
