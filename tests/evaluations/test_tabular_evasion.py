@@ -336,6 +336,15 @@ def test_a_column_of_which_most_cells_are_equal_is_measured_by_its_deviation(tmp
     assert space.columns[0].scale == pytest.approx(table.gain.std(ddof=0))
 
 
+def test_columns_with_long_names_are_told_apart_in_few_characters(tmp_path: Path) -> None:
+    table = _table(30)[["a", "c"]].rename(columns={"a": "x" * 500 + "a", "c": "x" * 500 + "c"})
+    model = Linear(dict.fromkeys(table.columns, 1.0))
+    got = _run(model, _answered(model, table), tmp_path)
+    uses = [name for _, name in tabular_evasion_scores._shown(got)]
+    assert len(set(uses)) == 2
+    assert max(map(len, uses)) < 150, "what the service's table of metrics holds"
+
+
 def test_numbers_are_fitted_to_what_the_column_can_hold() -> None:
     single = tabular_columns.Column("x", np.dtype("float32"), low=0.1, high=0.3)
     fitted = single.fitted(np.array([-1.0, 0.2, 0.3, 5.0]))
