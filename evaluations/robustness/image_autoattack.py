@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from evaluations.planning import shards
 from evaluations.spec import (
@@ -85,6 +85,12 @@ class ImageAutoAttackParams(ScoredParams):
         description="Show what the model goes by before and after, for the successes shown.",
     )
 
+    @model_validator(mode="after")
+    def within_the_image(self) -> Self:
+        if self.norm == "Linf" and self.epsilon > 1:
+            raise ValueError("values go from 0 to 1, so in Linf no change is larger than 1; 8/255 is 0.0314")
+        return self
+
 
 class ImageAutoAttack:
     """AutoAttack's four attacks on a seeded sample. Each meets only what survived the ones before."""
@@ -138,7 +144,8 @@ class ImageAutoAttack:
             formula="how many hold of: two passes differ; outputs are probabilities; lower bound of zero gradients "
             "above 1 %; Square beats APGD-CE on the same images (lower bound of the paired difference above 0), or "
             "breaks what every other attack left (lower bound above 1 %); lower bound of the accuracy without a bound "
-            "above 1 %. A count of findings, so without an interval",
+            "above 1 %. A count of findings, so without an interval. Not stated unless at least 10 "
+            "checked images are right before",
             reference="Croce & Hein 2020, arXiv 2003.01690, and its flags; Carlini et al. 2019, arXiv 1902.06705",
             plain="{value} signs say that the attacks failed for another reason than the model's strength.",
         ),
@@ -147,8 +154,8 @@ class ImageAutoAttack:
             title="Images without a gradient",
             unit="proportion",
             direction=Direction.LOWER,
-            formula="images whose cross-entropy has a gradient of zero in every value / images right before; Wilson "
-            "interval, clustered where rows are",
+            formula="images whose cross-entropy has a gradient of zero, or none, in every value / images right before; "
+            "Wilson interval, clustered where rows are",
             reference=CROCE,
             plain="For {value} of the images the model shows attackers no direction at all.",
         ),

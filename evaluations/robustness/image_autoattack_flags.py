@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CHANCE = 0.01  # a share that may be: a flag needs a lower bound above it
 DIFFERENT = 1e-3  # of two passes over the same image, relative to the largest output
 ONE = 1e-4  # how near to 1 probabilities sum
+LEAST_CHECKED = 10  # images right before: of fewer, no difference that Square makes is beyond chance
 
 RANDOMISED = (
     "Randomised model: two passes over the same image gave different outputs, and attacks that follow gradients are "
@@ -59,6 +60,21 @@ def warnings_of(outcomes: Outcomes) -> list[str]:
     return found
 
 
+def not_checked(outcomes: Outcomes) -> str:
+    """Why it cannot be said that there is no flag, or "" where every check was made."""
+    if not outcomes.right.any():
+        return "The model was wrong on every sampled example, so there was nothing to check."
+    if outcomes.without_outputs:
+        return f"The model gave no raw outputs for {outcomes.without_outputs} of the images that it answered."
+    checked = int((outcomes.check & outcomes.right).sum())
+    if checked < LEAST_CHECKED:
+        return (
+            f"Only {checked} of the checked images were right before the attack; to tell hidden gradients from "
+            f"chance takes {LEAST_CHECKED}. Take more examples."
+        )
+    return ""
+
+
 def randomised(outcomes: Outcomes) -> bool:
     largest = 1 + np.abs(outcomes.outputs).max(initial=0)
     return bool(np.abs(outcomes.outputs - outcomes.outputs_again).max(initial=0) > DIFFERENT * largest)
@@ -89,7 +105,7 @@ def square_beats_gradients(outcomes: Outcomes) -> bool:
 def square_advantage(outcomes: Outcomes) -> stats.Estimate | None:
     """Robust accuracy under APGD-CE alone less that under Square alone, on the checked examples."""
     check = outcomes.check
-    if not (check & ~outcomes.error).any():
+    if not (check & outcomes.right).any():  # nothing was attacked
         return None
     withstood_square = outcomes.right & ~outcomes.square_alone
     clusters = None if outcomes.clusters is None else outcomes.clusters[check]

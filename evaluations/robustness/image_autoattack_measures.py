@@ -8,7 +8,7 @@ import numpy as np
 
 from evaluations import stats
 from evaluations.records import not_estimable, too_many_errors
-from evaluations.robustness.image_autoattack_flags import square_advantage
+from evaluations.robustness.image_autoattack_flags import not_checked, square_advantage
 from evaluations.robustness.image_autoattack_scores import Outcomes, proportion_of
 from evaluations.spec import Metric
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from evaluations.robustness.image_autoattack import ImageAutoAttackParams
 
-NO_CHECKS = "None of the checked examples got an answer."
+NO_CHECKS = "The model was right on none of the checked examples, so there was nothing to attack."
 
 
 def measure(outcomes: Outcomes, flags: int, params: ImageAutoAttackParams) -> list[Metric]:
@@ -34,7 +34,7 @@ def measure(outcomes: Outcomes, flags: int, params: ImageAutoAttackParams) -> li
     found = [
         _of("clean_accuracy", proportion_of(outcomes.right, outcomes, every)),
         _of("robust_accuracy", proportion_of(outcomes.standing(attacks), outcomes, every)),
-        Metric(name="gradient_masking_flags", value=flags, n=n),
+        _flags(outcomes, flags),
     ]
     for k, name in enumerate(attacks):
         standing = proportion_of(outcomes.standing(attacks[: k + 1]), outcomes, every)
@@ -58,6 +58,14 @@ def measure(outcomes: Outcomes, flags: int, params: ImageAutoAttackParams) -> li
     else:
         found.append(not_estimable("saved_successes", 0, "No attack succeeded."))
     return found
+
+
+def _flags(outcomes: Outcomes, flags: int) -> Metric:
+    """What was not looked for was not found to be absent."""
+    reason = not_checked(outcomes)
+    if reason:
+        return not_estimable("gradient_masking_flags", outcomes.n, reason)
+    return Metric(name="gradient_masking_flags", value=flags, n=outcomes.n)
 
 
 def _of(name: str, estimate: stats.Estimate, slice: str = "all") -> Metric:

@@ -69,6 +69,7 @@ class Outcomes:
     unbounded: NDArray[np.bool_]  # still right without a bound
     outputs: NDArray[np.float64]
     outputs_again: NDArray[np.float64]
+    without_outputs: int  # of the answered
     files: list[tuple[bytes, bytes] | None]
     saved: NDArray[np.bool_]  # the attacked image misleads the model as a file too
     explained: list[Explained | None]  # of those that are shown
@@ -127,6 +128,10 @@ def collect(
     claimed = np.array(table.column("attack").to_pylist(), dtype=object)
     if any(name not in ("", *attacks) for name in claimed):
         raise EvaluationError("bad_records", "A record names an attack that was not asked for. Run it again.")
+    if table.column("zero_gradient").null_count:
+        raise EvaluationError(
+            "bad_records", "A record does not say whether there is a gradient. Run it again."
+        )
     attacked_probs, silent = read_probs(table.column("attacked_probs"), len(labels))
     # no answer to the attacked image is not the right one: a model gains nothing by falling silent
     confirmed = right & (claimed != "") & near("distance") & (silent | misled("attacked_probs"))
@@ -147,12 +152,13 @@ def collect(
         attacked_probs=attacked_probs,
         distance=table.column("distance").to_numpy().astype(np.float64),
         unconfirmed=int((right & (claimed != "") & ~confirmed).sum()),
-        zero_gradient=right & np.array(table.column("zero_gradient").to_pylist(), dtype=object).astype(bool),
+        zero_gradient=right & table.column("zero_gradient").to_numpy(),
         check=checked(data, rows, params, ctx),
         square_alone=right & misled("square_probs") & near("square_distance"),
         unbounded=right & ~misled("unbounded_probs"),
         outputs=outputs[~(missing | missing_again)],
         outputs_again=again[~(missing | missing_again)],
+        without_outputs=int(((missing | missing_again) & ~error).sum()),
         files=files,
         saved=confirmed & misled("saved_probs"),
         explained=[image_explained.explained_of(table, i) if i in shown else None for i in range(len(rows))],

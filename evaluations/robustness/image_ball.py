@@ -57,6 +57,8 @@ def onto_plane(points: Tensor, normal: Tensor, offset: Tensor, norm: Norm) -> Te
     time needed is found on the sorted times at which they meet it. Where the box does not reach the plane, the
     corner nearest to it. Croce & Hein 2020, arXiv 1907.02044, §2.2.
     """
+    largest = normal.abs().amax(1, keepdim=True).clamp(min=SMALL**2)
+    normal, offset = normal / largest, offset / largest[:, 0]  # squares of small gradients vanish in 32 bits
     gap = (normal * points).sum(1) - offset
     weights = normal * torch.where(gap >= 0, 1.0, -1.0)[:, None]  # so that ⟨weights, x⟩ must fall by |gap|
     speed = (weights != 0).to(points) if norm == "Linf" else weights.abs()

@@ -65,13 +65,13 @@ class Network:
             return torch.cat([self(images[part]) for part in self.parts(images)])
 
     def blind(self, images: Tensor, truth: Tensor) -> Tensor:
-        """(n,) whether the gradient of the cross-entropy is zero everywhere in the image."""
+        """(n,) whether the gradient of the cross-entropy is zero, or no number, everywhere in the image."""
         found = []
         for part in self.parts(images):
             image = images[part].clone().requires_grad_()
             loss = image_losses.cross_entropy(self(image), truth[part], truth[part]).sum()
             (gradient,) = torch.autograd.grad(loss, image)
-            found.append((gradient == 0).flatten(1).all(1))
+            found.append((gradient.nan_to_num(0.0, 0.0, 0.0) == 0).flatten(1).all(1))
         return torch.cat(found)
 
     def probs(self, images: Tensor) -> NDArray[np.float64]:

@@ -115,6 +115,16 @@ def test_moves_onto_a_plane_inside_the_box_are_the_shortest(norm: Norm) -> None:
             assert move @ move == pytest.approx(best.fun, abs=1e-5)
 
 
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_moves_onto_a_plane_do_not_depend_on_the_scale_of_its_normal(norm: Norm) -> None:
+    generator = torch.Generator().manual_seed(0)
+    points, normal = torch.rand((6, 30), generator=generator), torch.randn((6, 30), generator=generator)
+    offset = (normal * points).sum(1) - 0.3
+    moves = onto_plane(points, normal, offset, norm)
+    for scale in (2.0**-40, 2.0**30):  # no rounding
+        assert torch.equal(onto_plane(points, scale * normal, scale * offset, norm), moves)
+
+
 def test_a_plane_out_of_reach_is_approached_as_far_as_the_box_goes() -> None:
     point, weights = torch.tensor([[0.3, 0.6]]), torch.tensor([[1.0, -2.0]])
     for norm in NORMS:

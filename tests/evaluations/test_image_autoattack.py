@@ -259,8 +259,37 @@ def test_a_model_that_is_always_wrong_leaves_nothing_to_attack(tmp_path: Path) -
     result = run(plain(), tmp_path, images=images, truth=(answers + 1) % 10)
     assert value(result, "robust_accuracy") == value(result, "clean_accuracy") == 0
     assert metric(result, "zero_gradients").status is MetricStatus.NOT_ESTIMABLE
-    assert metric(result, "saved_successes").status is MetricStatus.NOT_ESTIMABLE
+    for name in ("saved_successes", "square_advantage", "unbounded_accuracy", "gradient_masking_flags"):
+        assert (
+            metric(result, name).status is MetricStatus.NOT_ESTIMABLE
+        )  # nothing was checked, nothing passes
     assert not result.examples
+
+
+def test_too_few_checked_images_do_not_say_that_gradients_are_honest(tmp_path: Path) -> None:
+    masked = Scaled(plain())
+    few = run(masked, tmp_path, n=40, check_examples=5)
+    assert metric(few, "gradient_masking_flags").status is MetricStatus.NOT_ESTIMABLE
+    assert "takes 10" in metric(few, "gradient_masking_flags").reason
+    assert any("Zero gradients" in w for w in few.warnings)  # what is seen is told all the same
+
+
+def test_gradients_that_are_no_numbers_are_no_gradients(tmp_path: Path) -> None:
+    def network(units: torch.Tensor) -> torch.Tensor:
+        return (
+            plain()(units)
+            + (0 * units.sum((1, 2, 3)).detach() + 0 * (units.flatten(1).amin(1) * 0).sqrt())[:, None]
+        )
+
+    result = run(network, tmp_path, n=20)
+    assert value(result, "zero_gradients") == 1
+    assert value(result, "gradient_masking_flags") >= 2
+
+
+def test_a_bound_above_the_whole_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="no change is larger than 1"):
+        ImageAutoAttackParams(epsilon=8)
+    assert ImageAutoAttackParams(norm="L2", epsilon=3)
 
 
 @pytest.mark.parametrize("kind", ["resnet", "convnext", "mobilenet_v2"])

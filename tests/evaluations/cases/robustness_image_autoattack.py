@@ -29,7 +29,7 @@ CASE = Case(
     table=functools.partial(kinds.pictures, seed=1),
     roles=dict(kinds.IMAGE_ROLES),
     data={},
-    params={"iterations": 4, "square_queries": 12, "epsilon": 0.004, "check_examples": 6},
+    params={"iterations": 4, "square_queries": 12, "epsilon": 0.004, "check_examples": 14},
     rows=14,
     model=tiny_vit,
     silent=None,  # its weights always answer
