@@ -207,6 +207,11 @@ def cells(answers: Answers, params: CorruptionParams) -> list[tuple[str, int, st
     return found
 
 
+def _counted(states: Sequence[ShardState], name: str, n: int) -> int:
+    """What the shards counted, at most all images: a hostile one may count as it likes."""
+    return min(n, sum(max(0, min(n, state.counters.get(name, 0))) for state in states))
+
+
 def warnings(states: Sequence[ShardState], answers: Answers, params: CorruptionParams) -> list[str]:
     found = []
     if answers.n < params.examples:
@@ -216,13 +221,12 @@ def warnings(states: Sequence[ShardState], answers: Answers, params: CorruptionP
             "Frost is drawn: the authors lay over photographs, which are not at hand. Compare its figures with each "
             "other, not with published ones."
         )
-    reduced = sum(state.counters.get("reduced", 0) for state in states)
+    reduced, small = (_counted(states, name, answers.n) for name in ("reduced", "small"))
     if reduced:
         found.append(
             f"{reduced} images are larger than 256 px on the short side, or 1,024 on the long one: they were reduced "
             "to that, and their clean answers are those to the reduced images."
         )
-    small = sum(state.counters.get("small", 0) for state in states)
     if 0 < small < answers.n:
         found.append(
             f"{small} images of at most 64 px were corrupted as CIFAR-C is, the others as ImageNet-C is: severities "

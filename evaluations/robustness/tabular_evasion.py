@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from evaluations.models.protocol import Classifier
 
 SHARD_EXAMPLES = 25  # an attack is some hundred queries: what is lost when a run is killed
-QUERIES_EACH = 300  # for the forecast only
+QUERIES_EACH = 500  # for the forecast only: about 200 where five columns can be changed, 1,000 from thirty on
+POOL = 256  # rows whose answers are known, so that those answered otherwise can lend their values
 KIREEV = "Kireev, Kulynych & Troncoso 2023, arXiv 2208.13058"
 MORRIS = "Morris et al. 2020, arXiv 2005.05909"
 
@@ -89,6 +90,12 @@ class EvasionParams(ScoredParams):
         for one, other in (("mutable", "immutable"), ("increase_only", "decrease_only")):
             if both := sorted(set(getattr(self, one)) & set(getattr(self, other))):
                 raise ValueError(f"{both[0][:60]!r} is named both as {one} and as {other}")
+        limited = {*self.bounds, *self.increase_only, *self.decrease_only}
+        fixed = limited - set(self.mutable) if self.mutable else limited & set(self.immutable)
+        if fixed:
+            raise ValueError(
+                f"{min(fixed)[:60]!r} has bounds or a direction, and is not to be changed: take one of the two away"
+            )
         return self
 
 
@@ -188,7 +195,7 @@ class TabularEvasion:
         n = min(params.examples, data_rows)
         return Plan(
             shards=shards(n, SHARD_EXAMPLES),
-            expected_queries=n * min(QUERIES_EACH, params.most_queries),
+            expected_queries=n * min(QUERIES_EACH, params.most_queries) + min(POOL, data_rows),
             smallest_detectable_effect=smallest_detectable_effect(n),
         )
 

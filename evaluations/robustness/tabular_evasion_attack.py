@@ -13,6 +13,7 @@ from evaluations import records
 from evaluations.data.sampling import stratified_sample
 from evaluations.models.protocol import Remote, Scores
 from evaluations.robustness import tabular_asking, tabular_columns
+from evaluations.robustness.tabular_evasion import POOL
 from evaluations.robustness.tabular_evasion_search import Search
 from evaluations.robustness.tabular_evasion_space import Space, space_of
 from evaluations.scoring import PROBS, probs_column, read_probs, with_labels
@@ -36,7 +37,6 @@ RECORDS = {
     "queries": pa.int64(),
     "silent": pa.int64(),  # of the queries: those without an answer
 }
-POOL = 256  # rows whose answers are known, so that those answered otherwise can lend their values
 LENDERS = 5  # of them, the nearest
 
 

@@ -240,6 +240,22 @@ def test_records_that_no_honest_run_writes_are_refused(tmp_path: Path, column: s
         evaluation.merge([forged], data, params, ctx)
 
 
+def test_what_a_hostile_shard_counts_is_bounded(tmp_path: Path) -> None:
+    evaluation = catalogue.get("robustness.image_corruption")
+    ref = make.data_ref(kinds.pictures(3), tmp_path, kinds.IMAGE_ROLES)
+    asked = make.request(
+        evaluation.name, ref, kinds.stand_in_ref(Modality.IMAGE_CLASSIFIER), kinds=["jpeg"], severities=[1]
+    )
+    params = evaluation.Params.model_validate(asked.params)
+    data, ctx = dataset.read(ref, Modality.IMAGE_CLASSIFIER), Context(asked, tmp_path)
+    (shard,) = evaluation.plan(3, params).shards
+    state = evaluation.run_shard(Pictures(_bright), data, params, ctx, shard)
+    forged = ShardState(state.records, {"reduced": 10**5000, "small": -7})
+    told = evaluation.merge([forged], data, params, ctx).warnings
+    assert next(w for w in told if "reduced" in w).startswith("3 images")
+    assert not any("-7" in w for w in told)
+
+
 def test_unknown_and_repeated_corruptions_are_refused() -> None:
     params = catalogue.get("robustness.image_corruption").Params
     with pytest.raises(ValueError, match="no corruption 'mist'"):

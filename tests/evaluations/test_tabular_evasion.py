@@ -290,7 +290,7 @@ def test_changes_keep_to_whole_numbers_types_directions_bounds_and_seen_categori
         ({"mutable": ["no such"]}, "unknown_column"),
         ({"bounds": {"label": (0, 1)}}, "unknown_column"),
         ({"immutable": ["a", "b", "c", "d"]}, "nothing_mutable"),
-        ({"bounds": {"a": (5.2, 5.2)}, "mutable": ["job"], "increase_only": ["job"]}, "column_not_number"),
+        ({"mutable": ["job"], "increase_only": ["job"]}, "column_not_number"),
         ({"bounds": {"whole": (5.2, 5.8)}}, "bounds_empty"),
     ],
 )
@@ -309,6 +309,13 @@ def test_contradicting_parameters_are_refused() -> None:
         EVASION.Params.model_validate({"mutable": ["a"], "immutable": ["a"]})
     with pytest.raises(ValueError, match="is above"):
         EVASION.Params.model_validate({"bounds": {"a": (2, 1)}})
+    for limited in (
+        {"immutable": ["a"], "bounds": {"a": (0, 1)}},
+        {"immutable": ["a"], "increase_only": ["a"]},
+        {"mutable": ["b"], "decrease_only": ["a"]},
+    ):
+        with pytest.raises(ValueError, match="'a' has bounds or a direction, and is not to be changed"):
+            EVASION.Params.model_validate(limited)
 
 
 def test_columns_that_nothing_can_be_reckoned_with_are_left_alone(tmp_path: Path) -> None:
