@@ -80,7 +80,8 @@ class ImageBlackBox:
             title="Accuracy before the attack",
             unit="proportion",
             direction=Direction.HIGHER,
-            formula="right answers / sampled examples; Wilson interval, clustered where rows are",
+            formula="right answers to the file and to its pixels saved anew as a PNG / sampled examples; Wilson "
+            "interval, clustered where rows are",
             reference=SQUARE,
             plain="Before any change the model was right for {value} of the sampled images.",
         ),
@@ -122,7 +123,7 @@ class ImageBlackBox:
         n = min(params.examples, data_rows)
         return Plan(
             shards=shards(n, SHARD_EXAMPLES),
-            expected_queries=round(n * (1 + USED * params.queries)),
+            expected_queries=round(n * (2 + USED * params.queries)),
             smallest_detectable_effect=smallest_detectable_effect(n),
         )
 

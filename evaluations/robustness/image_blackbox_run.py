@@ -77,6 +77,7 @@ def attack_shard(
             before.errors[place] = True
         else:
             attacks.append(begun)
+    attacks = _still_right(model, attacks, before)
     _all_at_once(model, attacks, params.queries, ball, ctx, len(rows))
     won = [attack for attack in attacks if attack.file]
     for attack in attacks:
@@ -109,6 +110,21 @@ def attack_shard(
     )
     assert set(table.column_names) == {"example_id", *RECORDS}
     return ShardState(with_labels(table, model.labels), {"errors": int(before.errors.sum())})
+
+
+def _still_right(model: Classifier, attacks: list[Attack], before: Scores) -> list[Attack]:
+    """Those whose image the model gets right as the PNG that the attack starts from, whose answers go into `before`.
+
+    A service may read transparency, turned photographs or deep colours in another way: no attack may take the credit.
+    """
+    if attacks:
+        places: NDArray[np.int64] = np.array([attack.place for attack in attacks])
+        before.put(places, _asked(model, [_file_of(attack.clean) for attack in attacks], "unchanged"))
+    return [
+        attack
+        for attack in attacks
+        if not before.errors[attack.place] and int(before.probs[attack.place].argmax()) == attack.truth
+    ]
 
 
 def _explained(model: ImageNetwork, image: bytes, attack: Attack) -> Explained | None:

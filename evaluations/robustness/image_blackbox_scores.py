@@ -138,7 +138,7 @@ def collect(
 def _compared(original: bytes, attacked: bytes, allowed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Both images. Raises `bad_records` where they differ by more than is allowed."""
     after = image_files.read(attacked)
-    before = image_files.levels_of(original, "L" if len(after) == 1 else "RGB")
+    before = image_files.levels_of(original, "L" if image_files.is_grey(original) else "RGB")
     if before is None or before.shape != after.shape:
         raise EvaluationError("bad_records", "An attacked image is not of the original's size. Run it again.")
     if np.abs(after.astype(np.int64) - before).max() > allowed:

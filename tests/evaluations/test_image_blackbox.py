@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
 from evaluations import stats
 from evaluations.context import Context
@@ -45,6 +47,12 @@ def brightness(levels: np.ndarray) -> float:
 
 def flat(level: int, side: int = 4) -> bytes:
     return vision.png(np.full((side, side), level))
+
+
+def in_colour(file: bytes) -> bytes:
+    changed = io.BytesIO()
+    Image.open(io.BytesIO(file)).convert("RGB").save(changed, "PNG")
+    return changed.getvalue()
 
 
 def table(levels: Sequence[int]) -> Any:
@@ -97,11 +105,13 @@ def test_what_is_sent_are_png_files_of_the_originals_size_and_kind_within_the_bo
     data.loc[1, "image"] = kinds.picture(5, 20, 31, "JPEG", "L")
     result = run(Bright(watching), tmp_path, data, epsilon=0.05, queries=6)
     assert {image.shape for image in seen} == {(48, 40, 3), (31, 20)}
-    for image in seen[2:]:
+    assert (seen[2] == seen[0]).all()  # first the pixels as they are
+    assert (seen[3] == seen[1]).all()
+    for image in seen[4:]:
         original = seen[0] if image.ndim == 3 else seen[1]
         apart = np.abs(image.astype(int) - original)
         assert 0 < apart.max() <= 12  # floor(0.05 · 255)
-    assert len(seen) == 2 + 2 * 6
+    assert len(seen) == 2 + 2 + 2 * 6
     assert metric(result, "queries").value == 6
 
 
@@ -122,12 +132,33 @@ def test_queries_without_an_answer_are_spent_and_an_image_with_none_is_an_error(
 
     def failing(levels: np.ndarray) -> float:
         asked.append(1)
-        return 0.9 if len(asked) <= 2 else np.nan
+        return 0.9 if len(asked) <= 4 else np.nan
 
     result = run(Bright(failing), tmp_path, table([200, 210]), queries=4)
     assert {m.status for m in result.metrics} == {MetricStatus.NOT_ESTIMABLE}
     assert result.coverage.failed == 2
-    assert len(asked) == 2 + 8
+    assert len(asked) == 4 + 8
+
+
+def test_what_saving_a_file_anew_changes_is_no_success_of_the_attack(tmp_path: Path) -> None:
+    sent: list[bytes] = []
+
+    class Transparent(Bright):
+        """Goes by an image's transparency, which no changed image has."""
+
+        def predict_proba(self, rows: Sequence[bytes]) -> Scores:
+            sent.extend(rows)
+            return super().predict_proba(rows)
+
+    clear = io.BytesIO()
+    Image.new("RGBA", (4, 4), (200, 200, 200, 0)).save(clear, "PNG")
+    data = table([200, 210])
+    data.loc[0, "image"] = clear.getvalue()
+    model = Transparent(lambda levels: 0.9 if levels.shape[-1] == 4 or levels.mean() > 205 else 0.1)
+    result = run(model, tmp_path, data, queries=6, epsilon=1 / 255)
+    assert metric(result, "original_accuracy").value == 0.5
+    assert metric(result, "attack_success_rate").value == 0
+    assert len(sent) == 2 + 2 + 6
 
 
 def test_examples_and_kept_attacks_are_what_the_model_was_sent(tmp_path: Path) -> None:
@@ -240,6 +271,7 @@ def changed(state: ShardState, column: str, change: Callable[[Any], Any]) -> Sha
         ("attacked", lambda file: file and flat(130, side=5)),
         ("attacked", lambda file: file and flat(250)),
         ("attacked", lambda file: file and kinds.picture(0, 4, 4)),
+        ("attacked", lambda file: file and in_colour(file)),
         ("queries", lambda queries: queries + 1_000),
         ("queries", lambda queries: -1),
         ("attacked_probs", lambda probs: probs and [0.4, 0.4]),
