@@ -29,7 +29,7 @@ from workers.demo import data as demo_data
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TEXTS = 3
+TEXTS = 4
 WORDS = (18, 22)
 BUDGET = 500  # SHAP's own number
 NEAR = 1e-5
