@@ -125,11 +125,12 @@ def collect(states: Sequence[ShardState], data: Dataset, params: EvasionParams, 
     ):
         raise EvaluationError("bad_records", "A record has an impossible number of queries. Run it again.")
     skipped = ~error & (np.argmax(np.nan_to_num(probs), axis=1) != truth)
-    # an attack that the model did not answer is none, nor is a success that it did not answer when asked again
-    error = error | (~skipped & ((silent * 2 > queries) | (claimed & unscored)))
     changed = ~unscored & (np.argmax(np.nan_to_num(attacked_probs), axis=1) != truth)
     cost = space.cost(before, after)
     turned = ~error & ~skipped & claimed & changed & (cost > 0)
+    # who falls silent where the answer would turn withstands nothing: such a row may have been turned, or not
+    unanswered = (silent > params.max_error_rate * queries) | (claimed & unscored)
+    error = error | (~skipped & ~turned & unanswered)
     return Outcomes(
         space=space,
         ids=table.column("example_id").to_pylist(),

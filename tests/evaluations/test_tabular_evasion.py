@@ -419,6 +419,24 @@ def test_an_attack_that_the_model_did_not_answer_is_an_error_and_no_robustness(t
     assert {m.status for m in result.metrics} == {MetricStatus.NOT_ESTIMABLE}
 
 
+def test_a_model_that_falls_silent_where_its_answer_would_turn_is_not_called_robust(tmp_path: Path) -> None:
+    model = Linear({"a": 1.0, "c": 2.0})
+    table = _answered(model, _table(30))
+    own = dict(zip(table.a, model.score(table) > 0, strict=True))
+
+    def answer(rows: pd.DataFrame) -> np.ndarray:
+        turned = (model.score(rows) > 0) != rows.a.map(own).to_numpy(bool)
+        return np.where(turned[:, None], np.nan, model._probs(rows))
+
+    shy = make.Answering(answer)
+    shy.columns = ("a", "c")
+    got = _run(shy, table, tmp_path, mutable=["c"])
+    plain = _run(model, table, tmp_path, mutable=["c"])
+    assert np.isfinite(plain.cost).sum() > 20
+    assert got.error[np.isfinite(plain.cost)].all()
+    assert not np.isfinite(got.cost).any()
+
+
 class Service(Linear):
     """The same model behind an endpoint: asked a few rows at a time."""
 
