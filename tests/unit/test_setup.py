@@ -50,7 +50,7 @@ def test_lexical_resources_are_fetched_where_they_are_missing(
     monkeypatch.setattr(fetch, "present", lambda name, folder: bool(fetched))
     monkeypatch.setattr(fetch, "fetch", lambda name, folder: fetched.append((name, folder)))
     assert setup.lexical_resources(state)
-    assert fetched == [("nltk-stopwords", state / "resources")]
+    assert fetched == [(name, state / "resources" / place) for name, place in fetch.LEXICAL.items()]
     assert not setup.lexical_resources(state)
 
 
