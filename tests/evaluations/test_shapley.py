@@ -139,6 +139,14 @@ def test_a_tree_that_fits_the_budget_is_asked_about_in_few_batches() -> None:
     assert len(game.asked) <= 20, game.asked  # SHAP's own steps are of six: 29 of them
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_asking_ahead_saves_batches_and_wastes_little(seed: int) -> None:
+    tree, game, budget = halving([[i] for i in range(29)]), Made(29, seed), 400
+    owen(game.outputs, tree, budget, np.random.default_rng(0).standard_normal)
+    assert sum(game.asked) <= 1.1 * budget
+    assert len(game.asked) <= budget / 6 / 1.5  # SHAP's own steps are of six
+
+
 @pytest.fixture(scope="module")
 def text_model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return load(make.tiny_bert(tmp_path_factory.mktemp("text")))
