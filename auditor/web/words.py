@@ -346,12 +346,29 @@ def picture_title(title: str) -> str:
         "Input": _("Input"),
         "Seen": _("Seen"),
         "Attribution": _("Attribution"),
+        "Attribution before": _("Attribution before"),
+        "Attribution after": _("Attribution after"),
     }
     return known.get(title, title)
 
 
 def picture_alt(alt: str) -> str:
     """What a picture of an example holds, for those who do not see it."""
+    rests = {
+        "What the right answer rests on before the attack": _(
+            "What the right answer rests on before the attack."
+        ),
+        "What the right answer rests on after the attack": _(
+            "What the right answer rests on after the attack."
+        ),
+    }
+    first, stop, rest = alt.partition(". ")
+    if stop and first in rests:
+        return cardview.between([rests[first], _one_alt(rest)])
+    return _one_alt(alt)
+
+
+def _one_alt(alt: str) -> str:
     known = {
         "The image as it is": _("The image as it is"),
         "The image before the attack": _("The image before the attack"),
@@ -490,8 +507,8 @@ def chart_column(name: str) -> str:
         "Constraints": pgettext("chart", "Constraints"),
         "Corruption": pgettext("chart", "Corruption"),
         "Cost": pgettext("chart", "Cost"),
-        "Entropy of the attributions (nats) from": pgettext(
-            "chart", "Entropy of the attributions (nats) from"
+        "Entropy of the features' shares (nats) from": pgettext(
+            "chart", "Entropy of the features' shares (nats) from"
         ),
         "Feature": pgettext("chart", "Feature"),
         "Mean fall": pgettext("chart", "Mean fall"),
