@@ -84,8 +84,9 @@ def _answers(
         scores = model.predict_proba([_version(pixels, example, versions[i], ctx) for i in positions])
         return pa.table({"probs": probs_column(scores.probs, scores.errors)})
 
-    how = {"made": corruptions.MADE, "seed": ctx.seed}
-    table = ctx.answers(model, "corrupted", names, ask, "corrupting", PROBS, **how)
+    table = ctx.answers(
+        model, "corrupted", names, ask, "corrupting", PROBS, made=corruptions.MADE, seed=ctx.seed
+    )
     return _classes(Scores(*read_probs(table.column("probs"), len(model.labels)), np.ones(len(names), bool)))
 
 

@@ -171,7 +171,7 @@ def _correlation(answers: Answers) -> float:
         else stats.cluster_codes(answers.clusters)
     )
     against = np.array([0.5, -0.5]) * answers.n / count
-    sums = [
+    sums: list[NDArray[np.float64]] = [
         np.append(np.bincount(codes, weights=right - right.mean(), minlength=count), sign * against)
         for right, sign in ((answers.clean, 1), (answers.corrupted.mean(axis=1), -1))
     ]
