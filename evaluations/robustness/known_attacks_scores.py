@@ -41,8 +41,8 @@ def warnings(scored: Scored, data: Dataset) -> list[str]:
     if not strange:
         return []
     return [
-        f"The ids of {strange:,} of {scored.n:,} rows do not name the recipe of an attack (as in recipe:17). If these are ordinary "
-        "examples, the share withstood is plain accuracy."
+        f"The ids of {strange:,} of {scored.n:,} rows do not name the recipe of an attack (as in recipe:17). If these "
+        "are ordinary examples, the share withstood is plain accuracy."
     ]
 
 
