@@ -329,7 +329,7 @@ def _model(model: Any, labels: Sequence[str]) -> tuple[ModelRef, Any]:
         return ModelRef(
             path=str(model), digest=digest, modality=modality, format=kind, labels=tuple(labels)
         ), None
-    if hasattr(model, "predict_proba") and not hasattr(model, "adapter"):
+    if hasattr(model, "predict") and not hasattr(model, "adapter"):
         from evaluations.models.tabular_skops import of_estimator
 
         model = of_estimator(model, tuple(labels))

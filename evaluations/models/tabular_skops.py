@@ -131,8 +131,10 @@ def load(folder: Path, ref: ModelRef) -> SkopsClassifier | SkopsRegressor:
     return SkopsClassifier(estimator, agreed_labels(ref, own, len(own)))
 
 
-def of_estimator(estimator: Any, labels: tuple[str, ...] = ()) -> SkopsClassifier:
-    """A fitted scikit-learn classifier that is in memory already, as a notebook has it."""
+def of_estimator(estimator: Any, labels: tuple[str, ...] = ()) -> SkopsClassifier | SkopsRegressor:
+    """A fitted scikit-learn classifier or regressor that is in memory already, as a notebook has it."""
+    if not hasattr(estimator, "predict_proba"):
+        return SkopsRegressor(estimator)
     return SkopsClassifier(estimator, labels or tuple(_label(c) for c in estimator.classes_))
 
 

@@ -44,6 +44,24 @@ def test_an_estimator_and_a_frame_give_a_frame_of_metrics(estimator: LogisticReg
     assert "accuracy" in found._repr_html_()
 
 
+def test_a_regressor_in_memory_is_measured_too() -> None:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.metrics import mean_absolute_error
+
+    table = make.frame(200).assign(y=lambda t: 2 * t.x + t.z**2)
+    fitted = LinearRegression().fit(table[["x", "z"]], table.y)
+    found = evaluations.run(
+        "quality.regression_task",
+        fitted,
+        table.drop(columns=["label", "sex"]),
+        target="y",
+        roles=ROLES,
+        progress=False,
+    )
+    values = found.metrics.set_index("metric").value
+    assert values["mae"] == pytest.approx(mean_absolute_error(table.y, fitted.predict(table[["x", "z"]])))
+
+
 def test_a_folder_and_a_file_give_the_same_numbers(estimator: LogisticRegression, tmp_path: Path) -> None:
     skops.io.dump(estimator, tmp_path / "model.skops")
     table = make.frame(300, seed=5)
