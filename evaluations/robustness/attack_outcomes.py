@@ -14,6 +14,7 @@ import pyarrow as pa
 from evaluations.data.sampling import stratified_sample
 from evaluations.records import join, rows_by_id
 from evaluations.robustness import attack_explained
+from evaluations.robustness.attack_bounds import possible
 from evaluations.robustness.attack_limits import REDUCTION, SERVES_BOTH
 from evaluations.robustness.attack_specs import LETTERS_A_WORD, Search, searches
 from evaluations.scoring import GRADED, labels_of, read_probs
@@ -186,13 +187,15 @@ def _tried(
     queries = np.array(
         [np.nan if q is None else float(q) for q in table.column(f"{search.key}_queries").to_pylist()]
     )
-    for old, new in zip(texts, changed, strict=True):
-        if new is not None and len(new) > 10 * len(old) + 1000:
-            raise EvaluationError(
-                "bad_records", "An attacked text differs by more than the attack can change. Run it again."
-            )
+    if any(
+        new is not None and not possible(search.recipe, old, new)
+        for old, new in zip(texts, changed, strict=True)
+    ):
+        raise EvaluationError("bad_records", "A text is not what its attack can have made. Run it again.")
     if (queries < 0).any():
         raise EvaluationError("bad_records", "An attack states fewer than no queries. Run it again.")
+    if any(new is not None and np.isnan(q) for new, q in zip(changed, queries, strict=True)):
+        raise EvaluationError("bad_records", "An attack found a text without asking. Run it again.")
     claimed = right & np.array([text is not None for text in changed], dtype=bool)
     other = np.argmax(np.nan_to_num(probs), axis=1) != truth
     holds = ~other if search.recipe == REDUCTION else other

@@ -160,12 +160,18 @@ def with_more(build: Build, more: Callable[[], list[Any]]) -> Build:
         attack = build(wrapper)
         return Attack(
             attack.goal_function,
-            [*_constraints(attack), *more()],
+            sorted([*_constraints(attack), *more()], key=_dear),
             attack.transformation,
             attack.search_method,
         )
 
     return tighter
+
+
+def _dear(constraint: Any) -> bool:
+    """Whether a constraint asks the sentence encoder: those come last, of what the others let pass. All must hold, so
+    that the order among these two kinds decides nothing."""
+    return isinstance(constraint, minilm.Likeness)
 
 
 def _constraints(attack: Any) -> list[Any]:

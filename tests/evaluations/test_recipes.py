@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import re
@@ -354,6 +355,74 @@ def test_adjusted_misspellings_are_few_short_and_inside_words(bert: ModelRef) ->
             assert len(a) >= 4
             assert (a[0].lower(), a[-1].lower()) == (b[0].lower(), b[-1].lower())
             assert edits(a, b) <= 2
+
+
+def test_tighter_searches_ask_the_sentence_encoder_last() -> None:
+    """It costs more than all other constraints together."""
+    from evaluations.robustness.minilm import Likeness
+    from evaluations.robustness.recipes import ADJUSTED
+
+    for recipe, build in ADJUSTED.items():
+        dear = [isinstance(one, Likeness) for one in build(SimpleNamespace(model=None)).constraints]
+        assert dear == sorted(dear), recipe
+
+
+@pytest.mark.parametrize(
+    ("recipe", "old", "new", "can"),
+    [
+        ("deepwordbug", "a fine film", "a fien film", True),
+        ("deepwordbug", "a fine film", "a fine film", False),
+        ("deepwordbug", "a fine film " * 10, "another story " * 10, False),
+        ("pruthi", "a fine film", "a fine flim", True),
+        ("pruthi", "a fine film", "a fien flim", False),
+        ("textbugger_variant", "a fine film", "a fi ne film", True),
+        ("textbugger_variant", "a fine film", "word " * 20, False),
+        ("textbugger_variant", "a fine film", "x" * 600, False),
+        ("pwws", "a fine film", "a hunky-dory film", True),
+        ("pwws", "a fine film", "a very fine film", False),
+        ("textfooler_variant", "a fine film", "a fine " + "x" * 300, False),
+        ("input_reduction", "a fine film, indeed", "fine, indeed", True),
+        ("input_reduction", "a fine film", "film fine", False),
+        ("input_reduction", "a fine film", "a fine film too", False),
+    ],
+)
+def test_texts_that_a_recipe_cannot_have_made_are_told(recipe: str, old: str, new: str, can: bool) -> None:
+    from evaluations.robustness.attack_bounds import possible
+
+    assert possible(recipe, old, new) is can
+
+
+@pytest.mark.parametrize("recipe", [recipe for _, recipe in EVERY])
+def test_whatever_a_recipe_makes_passes_as_made_by_it(recipe: str) -> None:
+    from evaluations.robustness.attack_bounds import possible
+    from evaluations.robustness.recipes import ADJUSTED, RECIPES
+
+    texts = [
+        *make.sentences(12).text,
+        "a lovely film 電影很好看 indeed",
+        "'quoted' co-writer's  film\tisn't -- `good`; e.g. @home *really* snake_case, 10,000 naïve café's",
+        "a b cc ddd",
+        "rock'n'roll, U.S.-made movie... (2nd) part/half",
+    ]
+    found = 0
+    for build in (RECIPES[recipe], ADJUSTED.get(recipe, RECIPES[recipe])):
+        for text, got in zip(texts, attacked(Fickle(*texts), build, texts, [1] * len(texts)), strict=True):
+            if got.text is not None:
+                found += 1
+                assert possible(recipe, text, got.text), (text, got.text)
+    assert found >= 8
+
+
+class Fickle(Praising):
+    """Says yes to some texts, and of all others to one in two, for no reason."""
+
+    def probs(self, texts: Any) -> np.ndarray:
+        yes = np.array([0.95 if text in self.praise else 0.5 + 0.4 * self.draw(text) for text in texts])
+        return np.column_stack([1 - yes, yes])
+
+    @staticmethod
+    def draw(text: str) -> float:
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2**31 - 1
 
 
 def test_pruthis_own_edits_are_within_the_adjusted_constraints() -> None:

@@ -100,12 +100,33 @@ def test_records_that_no_honest_run_writes_are_refused(bert: ModelRef, tmp_path:
     wrong: dict[str, pa.Array] = {
         "deepwordbug_own_queries": pa.array([-1] * n, pa.int64()),
         "deepwordbug_own_text": pa.array(["x" * 100_000] * n, pa.string()),
+        "deepwordbug_adjusted_text": pa.array(
+            ["Another text of ordinary length, which nobody made of it."] * n
+        ),
         "deepwordbug_adjusted_probs": pa.array([[0.9, 0.9]] * n, pa.list_(pa.float64())),
         "heat_before": pa.array([[0.1]] * n, pa.list_(pa.float64())),
         "heat_after": pa.array([t and [math.nan] * len(t) for t in tokens], pa.list_(pa.float64())),
         "tokens_before": pa.array([t and ["x" * 2000] * len(t) for t in tokens], pa.list_(pa.string())),
     }
     for column, values in wrong.items():
+        with pytest.raises(EvaluationError) as refused:
+            evaluation.merge([forged(state, column, values)], data, params, ctx)
+        assert refused.value.code == "bad_records", column
+
+
+def test_a_success_needs_another_text_and_a_question(bert: ModelRef, tmp_path: Path) -> None:
+    """A model that answers at random would yield to its own text; a success without queries has no place on a curve."""
+    state, data, params, ctx = shard_of(bert, tmp_path)
+    evaluation = catalogue.get("robustness.text_char")
+    found = state.records.column("deepwordbug_own_text").to_pylist()
+    rows = dict(zip(data.ids, data.inputs(np.arange(data.rows), None), strict=True))
+    same = [f and rows[i] for f, i in zip(found, state.records.column("example_id").to_pylist(), strict=True)]
+    asked = state.records.column("deepwordbug_own_queries").to_pylist()
+    unasked = [None if f else q for f, q in zip(found, asked, strict=True)]
+    for column, values in (
+        ("deepwordbug_own_text", pa.array(same, pa.string())),
+        ("deepwordbug_own_queries", pa.array(unasked, pa.int64())),
+    ):
         with pytest.raises(EvaluationError) as refused:
             evaluation.merge([forged(state, column, values)], data, params, ctx)
         assert refused.value.code == "bad_records", column
