@@ -108,11 +108,12 @@ class Context:
         ask: Callable[[NDArray[np.int64]], pa.Table],
         message: str = "asking the model",
         schema: pa.Schema | None = None,
+        chunk: int = CHUNK,
         **settings: object,
     ) -> pa.Table:
         """A row of answers per id, in order. What this model was asked before, in whichever evaluation, is not
         asked again. `kind` and `settings` say what is asked; `ask` maps positions in `ids` to a table, with the
-        columns of `schema` where that is given.
+        columns of `schema` where that is given, at most `chunk` at a time: what a killed run loses.
         """
 
         def before_chunk(done: int) -> None:
@@ -129,7 +130,7 @@ class Context:
             ask,
             before_chunk=before_chunk,
             schema=schema,
-            chunk=(lambda: remote.at_once) if remote else CHUNK,
+            chunk=(lambda: remote.at_once) if remote else chunk,
             ended=lambda: remote.stopped if remote else None,
         )
         self.progress(len(ids), len(ids), message)

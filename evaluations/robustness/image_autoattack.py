@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
     from evaluations.models.protocol import ImageGradients
 
-SHARD_EXAMPLES = 50  # attacks share batches: what is lost when a run is killed
+SHARD_EXAMPLES = 50  # they share batches
 TARGETS = 9  # at most
 WITHSTANDING = 1 / 3  # share of the examples that meet every attack, for the forecast only
 CROCE = "Croce & Hein 2020, arXiv 2003.01690"
@@ -62,14 +62,18 @@ class ImageAutoAttackParams(ScoredParams):
         "(L2) for small photographs, 4/255 and 3 for large ones.",
     )
     iterations: int = Field(
-        default=100, ge=1, le=10_000, title="Steps", description="Of each attack that follows gradients."
+        default=100,
+        ge=1,
+        le=10_000,
+        title="Steps",
+        description="Of each attack that follows gradients. A large network without a GPU takes fewer, such as 10.",
     )
     square_queries: int = Field(
         default=5_000,
         ge=1,
         le=1_000_000,
         title="Queries",
-        description="Of Square, the attack without gradients.",
+        description="Of Square, the attack without gradients. A large network without a GPU takes fewer, such as 300.",
     )
     check_examples: int = Field(
         default=50,

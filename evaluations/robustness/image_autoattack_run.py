@@ -10,7 +10,9 @@ import pyarrow as pa
 import torch
 
 from evaluations.models.protocol import Scores
+from evaluations.records import table_of
 from evaluations.robustness import image_explained, image_files
+from evaluations.robustness.image_autoattack import EVALUATION, SHARD_EXAMPLES
 from evaluations.robustness.image_autoattack_scores import RECORDS, attacks_for, checked, sample
 from evaluations.robustness.image_ball import Ball
 from evaluations.robustness.image_cascade import Effort, Network, attack
@@ -18,8 +20,6 @@ from evaluations.scoring import probs_column, with_labels
 from evaluations.spec import Shard, ShardState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from evaluations.robustness.image_autoattack import ImageAutoAttackParams
     from evaluations.robustness.image_explained import Explained
 
+VALUES = 2 * 3 * 224 * 224  # numbers in a batch on a processor
 KEPT = 500  # examples of a run whose images are handed over: bytes that every later step reads
 
 
 class Answers:
-    """What the records say, a row per image of the shard."""
+    """What the records say, a row per image."""
 
     def __init__(self, before: Scores) -> None:
         n, classes = before.probs.shape
@@ -47,7 +48,7 @@ class Answers:
         self.found: dict[int, NDArray[np.float32]] = {}  # attacked images that have files, by row
         self.explained: list[Explained | None] = [None] * n
 
-    def table(self, ids: Sequence[str]) -> pa.Table:
+    def table(self) -> pa.Table:
         columns = {
             "probs": probs_column(self.before.probs, self.before.errors),
             "outputs": probs_column(self.outputs, ~np.isfinite(self.outputs).all(axis=1)),
@@ -64,45 +65,111 @@ class Answers:
             "saved_probs": _given(self.saved),
             **image_explained.columns(self.explained),
         }
-        return pa.table({"example_id": pa.array(list(ids), pa.string()), **columns})
+        return pa.table(columns, schema=pa.schema(RECORDS))
 
 
 def attack_shard(
     model: ImageGradients, data: Dataset, params: ImageAutoAttackParams, ctx: Context, shard: Shard
 ) -> ShardState:
-    """Records: answers before, what each check of the attack itself saw, and the answers to what was found."""
-    truth = data.class_indices(model.labels)
-    rows = sample(data, params, ctx)
-    check = set(rows[checked(data, rows, params, ctx)].tolist())
-    kept = set(rows[:KEPT].tolist())
-    rows = rows[shard.start : shard.stop]
-    answers = Answers(ctx.predictions(model, data, rows))
-    wrong = answers.before.errors | (np.argmax(np.nan_to_num(answers.before.probs), axis=1) != truth[rows])
-    places: dict[tuple[int, ...], list[int]] = {}  # images that the preparation leaves with different sizes
-    pixels: list[NDArray[np.float32] | None] = [model.prepare(image) for image in data.images(rows)]
-    for place, image in enumerate(pixels):
-        if image is not None and not answers.before.errors[place]:
-            places.setdefault(image.shape, []).append(place)
-    done = int(wrong.sum())
-    for held in places.values():
-        images = model.units.of_pixels(np.stack([image for k in held if (image := pixels[k]) is not None]))
-        group = Group(
-            model=model,
-            images=torch.from_numpy(images).to(model.device),
-            truth=torch.from_numpy(truth[rows[held]]).to(model.device),
-            places=np.array(held),
-            names=[str(data.ids[rows[k]]) for k in held],
-            right=~wrong[held],
-            check=np.array([int(rows[k]) in check for k in held]),
-            kept=np.array([int(rows[k]) in kept for k in held]),
-        )
-        done = _attack_group(group, answers, params, ctx, done, len(rows))
-    if params.explain:
-        _explain(model, pixels, truth[rows], answers, ctx)
-    ctx.progress(len(rows), len(rows), "attacking")
-    table = answers.table(data.ids[rows].tolist())
-    assert set(table.column_names) == {"example_id", *RECORDS}
-    return ShardState(with_labels(table, model.labels), {"errors": int(answers.before.errors.sum())})
+    """Records: answers before, what each check of the attack itself saw, and the answers to what was found.
+
+    They are kept some images at a time, so that a run that was stopped goes on where it was.
+    """
+    sampled = sample(data, params, ctx)
+    rows = sampled[shard.start : shard.stop]
+    block = Block(
+        model=model,
+        data=data,
+        params=params,
+        ctx=ctx,
+        rows=rows,
+        before=ctx.predictions(model, data, rows),
+        check=checked(data, sampled, params, ctx)[shard.start : shard.stop],
+        kept=np.arange(shard.start, shard.start + len(rows)) < KEPT,
+    )
+    table = ctx.answers(
+        model,
+        f"{EVALUATION.name}/{EVALUATION.version}",
+        data.ids[rows],
+        block.attacked,
+        "attacking",
+        pa.schema(RECORDS),
+        chunk=_together(model, data.images(rows[:1])[0]),
+        seed=ctx.seed,
+        **params.model_dump(exclude={"max_error_rate"}),
+    )
+    columns = {name: table.column(name) for name in table.column_names}
+    table = with_labels(table_of(data, rows, columns), model.labels)
+    return ShardState(table, {"errors": int(block.before.errors.sum())})
+
+
+def _together(model: ImageGradients, image: bytes) -> int:
+    """How many images are attacked in one batch: on a processor few large ones, which gain nothing by it."""
+    pixels = model.prepare(image)
+    if pixels is None or model.device != "cpu":
+        return SHARD_EXAMPLES
+    return int(max(1, min(SHARD_EXAMPLES, VALUES // pixels.size)))
+
+
+@dataclass
+class Block:
+    """The images of a shard, (n,) of each."""
+
+    model: ImageGradients
+    data: Dataset
+    params: ImageAutoAttackParams
+    ctx: Context
+    rows: NDArray[np.int64]
+    before: Scores
+    check: NDArray[np.bool_]
+    kept: NDArray[np.bool_]
+    explained: int = 0
+
+    def attacked(self, positions: NDArray[np.int64]) -> pa.Table:
+        """The records of some of them."""
+        model, rows = self.model, self.rows[positions]
+        truth = self.data.class_indices(model.labels)[rows]
+        answers = Answers(self.before.take(positions))
+        wrong = answers.before.errors | (np.argmax(np.nan_to_num(answers.before.probs), axis=1) != truth)
+        places: dict[
+            tuple[int, ...], list[int]
+        ] = {}  # images that the preparation leaves with different sizes
+        pixels: list[NDArray[np.float32] | None] = [model.prepare(image) for image in self.data.images(rows)]
+        for place, image in enumerate(pixels):
+            if image is not None and not answers.before.errors[place]:
+                places.setdefault(image.shape, []).append(place)
+        done = int(positions[0]) + int(wrong.sum())
+        for held in places.values():
+            images = model.units.of_pixels(
+                np.stack([image for k in held if (image := pixels[k]) is not None])
+            )
+            group = Group(
+                model=model,
+                images=torch.from_numpy(images).to(model.device),
+                truth=torch.from_numpy(truth[held]).to(model.device),
+                places=np.array(held),
+                names=[str(self.data.ids[rows[k]]) for k in held],
+                right=~wrong[held],
+                check=self.check[positions][held],
+                kept=self.kept[positions][held],
+            )
+            done = _attack_group(group, answers, self.params, self.ctx, done, len(self.rows))
+        if self.params.explain:
+            self.explain(pixels, truth, answers)
+        return answers.table()
+
+    def explain(
+        self, pixels: list[NDArray[np.float32] | None], truth: NDArray[np.int64], answers: Answers
+    ) -> None:
+        """Those that may be shown: the first by id."""
+        for place in sorted(answers.found)[: image_files.SHOWN - self.explained]:
+            self.ctx.stop_if_cancelled()
+            before, after = pixels[place], self.model.units.to_pixels(answers.found[place])
+            if before is not None:
+                self.explained += 1
+                answers.explained[place] = image_explained.explain(
+                    self.model, before, after, int(truth[place])
+                )
 
 
 @dataclass(frozen=True)
@@ -202,21 +269,6 @@ def _keep(group: Group, k: int, attacked: Tensor, ball: Ball, answers: Answers) 
     if not answers.attacked.errors[place]:
         answers.found[place] = attacked.cpu().numpy()
     answers.saved.put(np.array([place]), group.model.predict_proba([files[1]]))
-
-
-def _explain(
-    model: ImageGradients,
-    pixels: list[NDArray[np.float32] | None],
-    truth: NDArray[np.int64],
-    answers: Answers,
-    ctx: Context,
-) -> None:
-    """Those that may be shown: the first by id."""
-    for place in sorted(answers.found)[: image_files.SHOWN]:
-        ctx.stop_if_cancelled()
-        before, after = pixels[place], model.units.to_pixels(answers.found[place])
-        if before is not None:
-            answers.explained[place] = image_explained.explain(model, before, after, int(truth[place]))
 
 
 def _given(scores: Scores) -> pa.Array:

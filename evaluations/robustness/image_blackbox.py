@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
     from evaluations.models.protocol import Classifier
 
-SHARD_EXAMPLES = 25  # their queries go out together: what is lost when a run is killed
+SHARD_EXAMPLES = 25
 USED = 0.5  # share of the budget that an attack uses, for the forecast only
 SQUARE = "Andriushchenko et al. 2020, arXiv 1912.00049"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,10 @@ import torch
 
 from evaluations.engine.fingerprint import check_stopped
 from evaluations.models.protocol import ImageNetwork, Remote, Scores
+from evaluations.records import table_of
 from evaluations.robustness import image_explained, image_files, square
 from evaluations.robustness.image_ball import Ball
+from evaluations.robustness.image_blackbox import EVALUATION
 from evaluations.robustness.image_blackbox_scores import RECORDS, levels_allowed, sample
 from evaluations.scoring import probs_column, with_labels
 from evaluations.spec import Shard, ShardState
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from evaluations.robustness.image_blackbox import ImageBlackBoxParams
     from evaluations.robustness.image_explained import Explained
 
+TOGETHER = 5  # images of a model at hand; a service says how many it takes
 LEAST = 1e-30  # of a probability, under the logarithm
 
 
@@ -61,24 +64,72 @@ class Attack:
 def attack_shard(
     model: Classifier, data: Dataset, params: ImageBlackBoxParams, ctx: Context, shard: Shard
 ) -> ShardState:
-    """Records: answers before, the file that changed the answer (else null), the answer to it asked again, queries."""
-    truth = data.class_indices(model.labels)
+    """Records: answers before, the file that changed the answer (else null), the answer to it asked again, queries.
+
+    They are kept some images at a time, so that a run that was stopped goes on where it was.
+    """
     rows = sample(data, params, ctx)[shard.start : shard.stop]
     before = ctx.predictions(model, data, rows)
+    room = (
+        image_files.SHOWN if params.explain and isinstance(model, ImageNetwork) else 0
+    )  # no service is asked
+
+    def attacked(positions: NDArray[np.int64]) -> pa.Table:
+        nonlocal room
+
+        def tick(settled: int) -> None:
+            ctx.stop_if_cancelled()
+            ctx.progress(int(positions[0]) + settled, len(rows), "attacking")
+
+        table = _attacked(model, data, params, ctx, rows[positions], before.take(positions), tick, room)
+        room -= table.num_rows - table.column("grid").null_count
+        return table
+
+    table = ctx.answers(
+        model,
+        f"{EVALUATION.name}/{EVALUATION.version}",
+        data.ids[rows],
+        attacked,
+        "attacking",
+        pa.schema(RECORDS),
+        chunk=TOGETHER,
+        seed=ctx.seed,
+        **params.model_dump(exclude={"max_error_rate"}),
+    )
+    columns = {name: table.column(name) for name in table.column_names}
+    errors = table.column("probs").null_count
+    return ShardState(with_labels(table_of(data, rows, columns), model.labels), {"errors": errors})
+
+
+def _attacked(
+    model: Classifier,
+    data: Dataset,
+    params: ImageBlackBoxParams,
+    ctx: Context,
+    rows: NDArray[np.int64],
+    before: Scores,
+    tick: Callable[[int], None],
+    explain: int,
+) -> pa.Table:
+    """The records of some images, at most so many `explain`ed.
+
+    Those of an image without an answer hold nothing: a later run asks about it again.
+    """
+    truth = data.class_indices(model.labels)[rows]
     after = Scores.blank(len(rows), len(model.labels))
     ball = Ball("Linf", levels_allowed(params) / 255)
-    right = ~before.errors & (np.argmax(np.nan_to_num(before.probs), axis=1) == truth[rows])
+    right = ~before.errors & (np.argmax(np.nan_to_num(before.probs), axis=1) == truth)
     attacks = []
     for place in np.flatnonzero(right):
-        row = rows[place]
         (image,) = data.images(rows[place : place + 1])
-        begun = _begin(int(place), int(truth[row]), image, ctx.rng(f"{data.ids[row]}:square"), ball)
+        rng = ctx.rng(f"{data.ids[rows[place]]}:square")
+        begun = _begin(int(place), int(truth[place]), image, rng, ball)
         if begun is None:  # an image that the model answers to and that cannot be opened here is not attacked
             before.errors[place] = True
         else:
             attacks.append(begun)
     attacks = _still_right(model, attacks, before)
-    _all_at_once(model, attacks, params.queries, ball, ctx, len(rows))
+    _all_at_once(model, attacks, params.queries, ball, len(rows), tick)
     won = [attack for attack in attacks if attack.file]
     for attack in attacks:
         if attack.lowest == np.inf and not attack.file:  # no query was answered
@@ -87,29 +138,24 @@ def attack_shard(
         again = _asked(model, [attack.file for attack in won], "again")
         after.put(np.array([attack.place for attack in won]), again)
     explained: list[Explained | None] = [None] * len(rows)
-    if params.explain and isinstance(model, ImageNetwork):  # a service is not asked for it
-        misled = ~after.errors & (np.argmax(np.nan_to_num(after.probs), axis=1) != truth[rows])
-        shown = [attack for attack in won if misled[attack.place]][: image_files.SHOWN]
-        for attack in shown:
-            ctx.stop_if_cancelled()
-            (image,) = data.images(rows[attack.place : attack.place + 1])
-            explained[attack.place] = _explained(model, image, attack)
+    misled = ~after.errors & (np.argmax(np.nan_to_num(after.probs), axis=1) != truth)
+    for attack in [attack for attack in won if misled[attack.place]][:explain]:
+        ctx.stop_if_cancelled()
+        (image,) = data.images(rows[attack.place : attack.place + 1])
+        explained[attack.place] = _explained(model, image, attack)
     files: list[bytes | None] = [None] * len(rows)
-    queries: NDArray[np.int64] = np.zeros(len(rows), dtype=np.int64)
+    queries: list[int | None] = [None if error else 0 for error in before.errors]
     for attack in attacks:
-        files[attack.place], queries[attack.place] = attack.file or None, attack.queries
-    table = pa.table(
-        {
-            "example_id": pa.array(data.ids[rows].tolist(), pa.string()),
-            "probs": probs_column(before.probs, before.errors),
-            "attacked": pa.array(files, pa.binary()),
-            "attacked_probs": probs_column(after.probs, after.errors | ~after.seen),
-            "queries": pa.array(queries.tolist(), pa.int64()),
-            **image_explained.columns(explained),
-        }
-    )
-    assert set(table.column_names) == {"example_id", *RECORDS}
-    return ShardState(with_labels(table, model.labels), {"errors": int(before.errors.sum())})
+        if not before.errors[attack.place]:
+            files[attack.place], queries[attack.place] = attack.file or None, attack.queries
+    columns = {
+        "probs": probs_column(before.probs, before.errors),
+        "attacked": pa.array(files, pa.binary()),
+        "attacked_probs": probs_column(after.probs, after.errors | ~after.seen),
+        "queries": pa.array(queries, pa.int64()),
+        **image_explained.columns(explained),
+    }
+    return pa.table(columns, schema=pa.schema(RECORDS))
 
 
 def _still_right(model: Classifier, attacks: list[Attack], before: Scores) -> list[Attack]:
@@ -127,7 +173,7 @@ def _still_right(model: Classifier, attacks: list[Attack], before: Scores) -> li
     ]
 
 
-def _explained(model: ImageNetwork, image: bytes, attack: Attack) -> Explained | None:
+def _explained(model: Any, image: bytes, attack: Attack) -> Explained | None:
     before, after = model.prepare(image), model.prepare(attack.file)
     if before is None or after is None:
         return None
@@ -144,15 +190,19 @@ def _begin(place: int, truth: int, image: bytes, rng: np.random.Generator, ball:
 
 
 def _all_at_once(
-    model: Classifier, attacks: Sequence[Attack], queries: int, ball: Ball, ctx: Context, rows: int
+    model: Classifier,
+    attacks: Sequence[Attack],
+    queries: int,
+    ball: Ball,
+    rows: int,
+    tick: Callable[[int], None],
 ) -> None:
     """Every query of the attacks still under way is sent with those of the others."""
     active = list(attacks)
     for query in range(queries):
         if not active:
             break
-        ctx.stop_if_cancelled()
-        ctx.progress(rows - len(active), rows, "attacking")
+        tick(rows - len(active))
         if query:
             share = square.share_of(query, queries)
             for attack in active:
@@ -164,7 +214,6 @@ def _all_at_once(
         for attack, probs, file in zip(active, scores.probs, files, strict=True):
             attack.hear(probs, file)
         active = [attack for attack in active if not attack.file]
-    ctx.progress(rows, rows, "attacking")
 
 
 def _asked(model: Classifier, files: list[bytes], question: str) -> Scores:

@@ -100,7 +100,7 @@ def collect(
     attacked_probs, unscored = read_probs(table.column("attacked_probs"), len(labels))
     truth = data.class_indices(labels)[rows]
     files: list[bytes | None] = table.column("attacked").to_pylist()
-    queries = table.column("queries").to_numpy().astype(np.int64)
+    queries = table.column("queries").fill_null(0).to_numpy().astype(np.int64)
     if queries.min() < 0 or queries.max() > params.queries:
         raise EvaluationError(
             "bad_records", "A record asked more often than the budget allows. Run it again."

@@ -18,8 +18,9 @@ import torch
 from evaluations import stats
 from evaluations.context import Context
 from evaluations.data import dataset
+from evaluations.engine.score_store import ScoreStore
 from evaluations.models.loader import load
-from evaluations.robustness import image_files
+from evaluations.robustness import image_autoattack_run, image_files
 from evaluations.robustness.image_autoattack import EVALUATION, ImageAutoAttackParams
 from evaluations.robustness.image_autoattack_scores import collect
 from evaluations.spec import (
@@ -341,6 +342,44 @@ def test_a_cancel_is_heard_between_steps(tmp_path: Path) -> None:
         EVALUATION.run_shard(vision.classifier(plain(), 10), data, params, ctx, shard)
     assert error.value.code == "cancelled"
     assert len(heard) == 6
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_autoattack_run, "VALUES", 3 * 64)  # three images at a time
+    images, truth = (held[1000:1012] for held in vision.digits())
+    ref = make.data_ref(vision.table_of(images, truth), tmp_path, kinds.IMAGE_ROLES)
+    asked = make.request(EVALUATION.name, ref, REF, **QUICK)
+    data, params = dataset.read(ref, Modality.IMAGE_CLASSIFIER), ImageAutoAttackParams(**QUICK)
+    (shard,) = EVALUATION.plan(12, params).shards
+    reported: list[int] = []
+
+    def go(stopped_at: int, folder: Path) -> tuple[ShardState | None, int]:
+        """The records, None where it was stopped after so many images, and the queries."""
+        model = vision.classifier(plain(), 10)
+        ctx = Context(
+            asked,
+            tmp_path,
+            on_progress=lambda progress: reported.append(progress.done),
+            is_cancelled=lambda: reported[-1:] == [stopped_at],
+            store=ScoreStore(folder),
+        )
+        try:
+            return EVALUATION.run_shard(model, data, params, ctx, shard), model.usage.queries
+        except EvaluationError:
+            return None, model.usage.queries
+        finally:
+            ctx.store.flush()
+
+    whole, all_queries = go(99, tmp_path / "whole")
+    stopped, some_queries = go(9, tmp_path / "scores")
+    assert stopped is None
+    reported.clear()
+    rest, other_queries = go(99, tmp_path / "scores")
+    assert whole is not None
+    assert rest is not None
+    assert rest.records.equals(whole.records)
+    assert 0 < other_queries < all_queries
+    assert other_queries + some_queries < 1.5 * all_queries
 
 
 # --- hostile records ------------------------------------------------------------------------------------
