@@ -59,6 +59,7 @@ class Answers:
             "distance": pa.array(self.distance, pa.float64(), from_pandas=True),
             "square_probs": _given(self.square),
             "square_distance": pa.array(self.square_distance, pa.float64(), from_pandas=True),
+            "unbounded_found": pa.array(self.unbounded.seen.tolist(), pa.bool_()),
             "unbounded_probs": _given(self.unbounded),
             "before": pa.array([pair and pair[0] for pair in self.files], pa.binary()),
             "after": pa.array([pair and pair[1] for pair in self.files], pa.binary()),

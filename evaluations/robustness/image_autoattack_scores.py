@@ -36,7 +36,8 @@ RECORDS = {
     "distance": pa.float64(),
     "square_probs": PROBS,  # of what Square found by itself, on the checked examples
     "square_distance": pa.float64(),
-    "unbounded_probs": PROBS,  # of what gradient steps found without a bound, on the checked examples
+    "unbounded_found": pa.bool_(),  # whether gradient steps found anything without a bound, on the checked examples
+    "unbounded_probs": PROBS,  # of what they found
     "before": pa.binary(),
     "after": pa.binary(),
     "saved_probs": PROBS,  # of `after` read as a file
@@ -118,8 +119,12 @@ def collect(
 
     def misled(column: str) -> NDArray[np.bool_]:
         """Where there is an answer, and it is wrong."""
+        return lost(column) & ~read_probs(table.column(column), len(labels))[1]
+
+    def lost(column: str) -> NDArray[np.bool_]:
+        """Where there is no answer, or a wrong one: a model gains nothing by falling silent."""
         found, none = read_probs(table.column(column), len(labels))
-        return ~none & (np.argmax(np.nan_to_num(found), axis=1) != truth)
+        return none | (np.argmax(np.nan_to_num(found), axis=1) != truth)
 
     def near(column: str) -> NDArray[np.bool_]:
         far = np.nan_to_num(table.column(column).to_numpy().astype(np.float64), nan=np.inf)
@@ -133,8 +138,8 @@ def collect(
             "bad_records", "A record does not say whether there is a gradient. Run it again."
         )
     attacked_probs, silent = read_probs(table.column("attacked_probs"), len(labels))
-    # no answer to the attacked image is not the right one: a model gains nothing by falling silent
-    confirmed = right & (claimed != "") & near("distance") & (silent | misled("attacked_probs"))
+    confirmed = right & (claimed != "") & near("distance") & lost("attacked_probs")
+    found_without_bound = table.column("unbounded_found").fill_null(False).to_numpy()
     files = _files(table, confirmed & ~silent, params)
     shown = [i for i, pair in enumerate(files) if pair is not None][: image_files.SHOWN]
     outputs, missing = _outputs(table.column("outputs"), len(labels))
@@ -154,8 +159,8 @@ def collect(
         unconfirmed=int((right & (claimed != "") & ~confirmed).sum()),
         zero_gradient=right & table.column("zero_gradient").to_numpy(),
         check=checked(data, rows, params, ctx),
-        square_alone=right & misled("square_probs") & near("square_distance"),
-        unbounded=right & ~misled("unbounded_probs"),
+        square_alone=right & lost("square_probs") & near("square_distance"),
+        unbounded=right & ~(found_without_bound & lost("unbounded_probs")),
         outputs=outputs[~(missing | missing_again)],
         outputs_again=again[~(missing | missing_again)],
         without_outputs=int(((missing | missing_again) & ~error).sum()),

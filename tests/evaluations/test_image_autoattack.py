@@ -436,6 +436,8 @@ def test_a_model_that_falls_silent_under_attack_is_not_robust(tmp_path: Path) ->
     result = run(network, tmp_path, n=20, epsilon=0.0123)
     assert value(result, "clean_accuracy") > 0.8
     assert value(result, "robust_accuracy") == 0
+    assert value(result, "square_advantage") == 0  # falling silent is as little a defence in the checks
+    assert value(result, "unbounded_accuracy") == 0
     assert not result.examples
 
 
@@ -443,6 +445,7 @@ def test_a_model_that_falls_silent_under_attack_is_not_robust(tmp_path: Path) ->
     ("column", "change"),
     [
         ("attack", lambda held: ["prayer"] * len(held)),
+        ("zero_gradient", lambda held: [None] * len(held)),
         ("outputs", lambda held: [[1.0]] * len(held)),
         ("outputs", lambda held: [[1e40] * 10] * len(held)),
         ("after", lambda held: [value and b"GIF89a" for value in held]),
