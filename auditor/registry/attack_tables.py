@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from evaluations.spec import Modality, Role
 MAX_ROWS = 100_000
 MAX_BYTES = 256 * 2**20  # of texts and images, unpacked
 MAX_COLUMNS = 5_000
-BATCH_ROWS = 256
+BATCH_ROWS = 1024
 THRIFT_BYTES = 16 * 2**20  # of a file's own description of itself
 OWN = {"id": "id", "original_id": "cluster", "recipe": "ignore", "kind": "ignore"}
 FED = {Modality.TEXT_CLASSIFIER: "text", Modality.IMAGE_CLASSIFIER: "image"}
@@ -91,9 +91,11 @@ def read(source: bytes | Path, roles: dict[str, str]) -> AttackTable:
             types = _types(opened.schema_arrow, roles, pa)
             if opened.metadata.num_rows > MAX_ROWS:
                 raise refused(f"The file has more than {MAX_ROWS:,} attacks.")
+            if _unpacked(opened.metadata, types) > MAX_BYTES:
+                raise _large()
         texts = [name for name, kind in types.items() if kind in ("string", "binary")]
         file = pa.BufferReader(source) if isinstance(source, bytes) else str(source)
-        # dictionaries stay as stored: one long value repeated many times stays one until it is counted
+        # dictionaries stay as stored: a long value repeated many times is one until it is counted that many times
         with parquet.ParquetFile(file, read_dictionary=texts, **limits) as opened:
             rows = _rows(opened.iter_batches(batch_size=BATCH_ROWS, columns=list(types)), types, roles)
     except (ValueError, OSError, RecursionError) as error:  # pyarrow's errors are among them
@@ -106,6 +108,18 @@ def read(source: bytes | Path, roles: dict[str, str]) -> AttackTable:
 
 def refused(why: str) -> DomainError:
     return DomainError("attacks_refused", f"These attacks cannot be kept. {why}")
+
+
+def _large() -> DomainError:
+    return refused(f"Its texts and images take more than {MAX_BYTES // 2**20} MiB.")
+
+
+def _unpacked(metadata: Any, wanted: Iterable[str]) -> int:
+    """Bytes that the wanted columns take before values are repeated, as the file says of itself."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    columns = (group.column(k) for group in groups for k in range(group.num_columns))
+    names = set(wanted)
+    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema in names)
 
 
 def _types(schema: Any, roles: dict[str, str], pa: Any) -> dict[str, str]:
@@ -143,11 +157,11 @@ def _rows(batches: Iterator[Any], types: dict[str, str], roles: dict[str, str]) 
     rows: dict[str, tuple[Any, ...]] = {}
     size = 0
     for batch in batches:
+        size += sum(_size(batch.column(name)) for name in names)
+        if size > MAX_BYTES:
+            raise _large()
         columns = [_values(batch.column(name)) for name in names]
         for row in zip(*columns, strict=True):
-            size += sum(len(value) for value in row if isinstance(value, str | bytes))
-            if size > MAX_BYTES:
-                raise refused(f"Its texts and images take more than {MAX_BYTES // 2**20} MiB.")
             if not RECIPE.fullmatch(str(row[recipe])):
                 raise refused(f"It names a recipe {str(row[recipe])[:60]!r}, which is no name of one.")
             key = f"{row[recipe]}:{_identity([row[i] for i in told])}"
@@ -157,12 +171,25 @@ def _rows(batches: Iterator[Any], types: dict[str, str], roles: dict[str, str]) 
     return rows
 
 
+def _size(array: Any) -> int:
+    """Bytes of texts or images, those of a dictionary as often as they occur; 0 of other values."""
+    from pyarrow import compute, types
+
+    held = array.dictionary if types.is_dictionary(array.type) else array
+    long = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    if not any(is_(held.type) for is_ in long):
+        return 0
+    lengths = compute.binary_length(held).cast("int64")
+    if held is not array:
+        lengths = lengths.take(array.indices)
+    return int(compute.sum(lengths).as_py() or 0)
+
+
 def _values(array: Any) -> list[Any]:
-    """Python values; a dictionary's are made once each, however often they occur."""
-    if hasattr(array, "dictionary"):
-        values = array.dictionary.to_pylist()
-        return [None if i is None else values[i] for i in array.indices.to_pylist()]
-    found: list[Any] = array.to_pylist()
+    from pyarrow import types
+
+    plain = array.dictionary_decode() if types.is_dictionary(array.type) else array
+    found: list[Any] = plain.to_pylist()
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -303,6 +304,26 @@ def test_a_small_file_that_unpacks_to_very_much_is_refused(
     with pytest.raises(DomainError) as refused:
         kept(as_engineer, audit)
     assert "64 MiB" in refused.value.message
+
+
+def test_what_a_file_says_that_it_unpacks_to_is_refused_before_it_is_unpacked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A few kilobytes whose values could be some hundred megabytes each, many of them in one batch."""
+    texts = [f"{i}" + "x" * 2**20 for i in range(16)]
+    rows = {name: ["1"] * 16 for name in ("label", "id", "original_id", "recipe")} | {"text": texts}
+    bomb = io.BytesIO()
+    parquet.write_table(pa.table(rows), bomb, compression="zstd", use_dictionary=False)
+    assert len(bomb.getvalue()) < 2**16
+
+    def unpacked(*_: Any, **__: Any) -> None:
+        raise AssertionError("it was unpacked")
+
+    monkeypatch.setattr(parquet.ParquetFile, "iter_batches", unpacked)
+    monkeypatch.setattr(attack_tables, "MAX_BYTES", 8 * 2**20)
+    with pytest.raises(DomainError) as refused:
+        attack_tables.read(bomb.getvalue(), attack_tables.roles_for("text_classifier", {}))
+    assert "8 MiB" in refused.value.message
 
 
 @pytest.mark.django_db(transaction=True)
