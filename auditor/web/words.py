@@ -452,6 +452,7 @@ def chart_title(title: str) -> str:
         "Complexity of explanations": _("Complexity of explanations"),
         "Difference in accuracy": _("Difference in accuracy"),
         "Mean size of the attribution": _("Mean size of the attribution"),
+        "One answer explained": _("One answer explained"),
         "Rise of the mean absolute error": _("Rise of the mean absolute error"),
         "Right answers by template": _("Right answers by template"),
         "Successes that changed the column": _("Successes that changed the column"),
@@ -460,9 +461,6 @@ def chart_title(title: str) -> str:
         "What weighs most: tokens": _("What weighs most: tokens"),
         "What the answer loses as features are removed": _("What the answer loses as features are removed"),
     }
-    told, _colon, example = title.partition(": ")
-    if told == "One answer explained":
-        return _("One answer explained: %(example)s") % {"example": example}
     metric, by, column = title.rpartition(" by ")
     if title not in known and by and translated(metric) != metric:
         return _("%(metric)s by %(column)s") % {"metric": translated(metric), "column": column}

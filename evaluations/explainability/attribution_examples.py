@@ -70,7 +70,7 @@ def drawn(found: Found) -> list[Chart]:
     """Mean |φ| of the features that weigh most over the examples, and the signed values of the first example.
 
     Charts stand on the card, where everybody reads them, and examples are shown to some alone: of texts there is no
-    single one in a chart, and no token that only a few of them hold.
+    single one in a chart, and no token that only a few of them hold. No id is in a chart, since ids may name people.
     """
     if not found.scored.any():
         return []
@@ -80,7 +80,7 @@ def drawn(found: Found) -> list[Chart]:
         for name, value in zip(found.features[i], np.abs(found.values[i]).mean(axis=0), strict=True):
             sizes.setdefault(name, []).append(float(value))
             holders.setdefault(name, set()).add(int(i))
-    text = found.modality is Modality.TEXT_CLASSIFIER
+    text = found.texts is not None
     sizes = {name: values for name, values in sizes.items() if not text or len(holders[name]) >= LEAST}
     ranked = sorted(sizes.items(), key=lambda item: (-float(np.mean(item[1])), item[0]))[:TOP]
     mean = [(name, len(values), float(np.mean(values))) for name, values in ranked]
@@ -88,5 +88,5 @@ def drawn(found: Found) -> list[Chart]:
     signed = zip(found.features[first], found.values[first].mean(axis=0).tolist(), strict=True)
     most = sorted(signed, key=lambda item: (-abs(item[1]), item[0]))[:TOP]
     kind = {Modality.TABULAR: "columns", Modality.IMAGE_CLASSIFIER: "places"}.get(found.modality, "tokens")
-    one = [] if text else charts.signed_values(f"One answer explained: {found.ids[first]}", found.unit, most)
+    one = [] if text else charts.signed_values("One answer explained", found.unit, most)
     return [*(charts.mean_sizes(f"What weighs most: {kind}", found.unit, mean) if mean else []), *one]

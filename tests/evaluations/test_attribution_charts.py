@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from evaluations.explainability.attribution_examples import LEAST, drawn
 from evaluations.explainability.attribution_scores import Found
 from evaluations.spec import Modality
+
+TEXTS = (Modality.TEXT_CLASSIFIER, Modality.CAUSAL_LM)
 
 
 def found(modality: Modality, features: list[list[str]]) -> Found:
     n = len(features)
     return Found(
         modality=modality,
-        ids=[f"e{i}" for i in range(n)],
-        texts=[" ".join(names) for names in features] if modality is Modality.TEXT_CLASSIFIER else None,
+        ids=[f"Ann-{i}" for i in range(n)],
+        texts=[" ".join(names) for names in features] if modality in TEXTS else None,
         answers=["yes"] * n,
         probability=np.full(n, 0.9),
         method="occlusion",
@@ -32,14 +35,16 @@ def found(modality: Modality, features: list[list[str]]) -> Found:
     )
 
 
-def test_of_texts_a_chart_names_tokens_that_many_hold_and_shows_no_text() -> None:
+@pytest.mark.parametrize("modality", TEXTS)
+def test_of_texts_a_chart_names_tokens_that_many_hold_and_shows_no_text(modality: Modality) -> None:
     texts = [["film", "dull"] for _ in range(LEAST - 1)] + [["film", "Ann", "Ann", "Ann", "Ann", "Ann"]]
-    [chart] = drawn(found(Modality.TEXT_CLASSIFIER, texts))
+    [chart] = drawn(found(modality, texts))
     assert [row[0] for row in chart.rows] == ["film"]
     assert "Ann" not in chart.model_dump_json()
-    assert drawn(found(Modality.TEXT_CLASSIFIER, texts[:2])) == []
+    assert drawn(found(modality, texts[:2])) == []
 
 
 def test_of_tables_one_answer_is_drawn_by_its_columns() -> None:
     charts = drawn(found(Modality.TABULAR, [["age", "hours"]]))
     assert [chart.name for chart in charts] == ["mean_attributions", "one_attribution"]
+    assert not any("Ann" in chart.model_dump_json() for chart in charts)  # an id may name a person
