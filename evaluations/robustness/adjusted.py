@@ -100,7 +100,7 @@ class NoAntonym(WordFits):
 
 
 def few_misspelt() -> list[Any]:
-    """One word in ten at most, of four letters or more, its first and last letters kept."""
+    """One word in ten at most (rounded up), of four letters or more, its first and last letters kept."""
     return [
         MaxModificationRate(max_rate=MISSPELT_WORDS, min_threshold=1),
         MinWordLength(min_length=SHORTEST_WORD),

@@ -1,6 +1,6 @@
 """Thresholds of attacks on texts: our conventions, stated wherever a number depends on them. Light."""
 
-MISSPELT_WORDS = 0.1  # of the words, at least one
+MISSPELT_WORDS = 0.1  # of the words, rounded up
 SHORTEST_WORD = 4  # letters of a word that may be misspelt
 MISSPELT_LETTERS = 2  # edits within a word: two letters swapped are two
 LIKE_WORD = 0.35  # cosine of MiniLM's word vectors

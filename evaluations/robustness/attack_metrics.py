@@ -77,25 +77,31 @@ def _rates(
     else:
         every: NDArray[np.bool_] = np.ones(outcomes.n, dtype=bool)
         found.append(_rate(under, outcomes, outcomes.right & ~own.won, ~unknown, every, names.slice))
+    at_stake = _at_stake(outcomes)
     for name, tally in ((names(rate), own), (names(f"{rate}_adjusted"), adjusted)):
-        # an example without an answer may have been right: it counts in both ends
         unknown = outcomes.silent | tally.unknown
-        at_stake = outcomes.right | outcomes.silent
-        if reason := _nothing(outcomes, unknown, max_error_rate):
-            found.append(not_estimable(name, outcomes.n, reason, names.slice))
-        elif not (at_stake & ~unknown).any():
-            reason = "The model was wrong on every sampled example, so there was nothing to attack."
-            found.append(not_estimable(name, outcomes.n, reason, names.slice))
+        if reason := _nothing(outcomes, unknown, max_error_rate, at_stake):
+            found.append(not_estimable(name, int(at_stake.sum()), reason, names.slice))
         else:
             found.append(_rate(name, outcomes, tally.won, ~unknown, at_stake, names.slice))
     return found
 
 
-def _nothing(outcomes: Outcomes, unknown: NDArray[np.bool_], limit: float) -> str:
-    """Why there is nothing to estimate, or ""."""
+def _at_stake(outcomes: Outcomes) -> NDArray[np.bool_]:
+    """What an attack can win. An example without an answer may have been right: it counts in both ends of a rate."""
+    return outcomes.right | outcomes.silent
+
+
+def _nothing(
+    outcomes: Outcomes, unknown: NDArray[np.bool_], limit: float, among: NDArray[np.bool_] | None = None
+) -> str:
+    """Why there is nothing to estimate of the examples `among` (None: of all), or ""."""
     if not outcomes.n:
         return "Every sampled text is too long to be attacked, or written in another script than Latin."
-    return too_many_errors(int(unknown.sum()), outcomes.n, limit)
+    n = outcomes.n if among is None else int(among.sum())
+    if not n:
+        return "The model was wrong on every sampled example, so there was nothing to attack."
+    return too_many_errors(int(unknown.sum()), n, limit)
 
 
 def _rate(
@@ -161,8 +167,8 @@ def _removable(outcomes: Outcomes, reduction: Tried, max_error_rate: float) -> M
     name = "removable_words"
     unknown = outcomes.silent | reduction.unknown
     rows = np.flatnonzero(outcomes.right)
-    if reason := _nothing(outcomes, unknown, max_error_rate):
-        return not_estimable(name, outcomes.n, reason)
+    if reason := _nothing(outcomes, unknown, max_error_rate, _at_stake(outcomes)):
+        return not_estimable(name, len(rows), reason)
     shares = np.array(
         [
             np.nan if reduction.unknown[i] else share_left_out(outcomes.texts[i], reduction, int(i))
@@ -170,7 +176,9 @@ def _removable(outcomes: Outcomes, reduction: Tried, max_error_rate: float) -> M
         ]
     )
     if not (~np.isnan(shares)).any():
-        return not_estimable(name, len(rows), "The model was wrong on every sampled example.")
+        return not_estimable(
+            name, len(rows), "No example that the model was right on was searched to the end."
+        )
     clusters = None if outcomes.clusters is None else outcomes.clusters[rows]
     found = stats.unit_mean(shares, clusters)
     return Metric(name=name, value=found.value, interval=found.interval, n=found.n)
@@ -194,12 +202,18 @@ def share_changed(outcomes: Outcomes, tried: Tried, i: int) -> float:
     return min(1.0, len({old for old, _ in pairs}) / max(1, len(before.split())))
 
 
-def curves(outcomes: Outcomes) -> dict[str, Curve]:
-    """ASR(q) per search: (queries, share of attacks that succeeded within them, low, high), at most MOST_POINTS."""
+def curves(outcomes: Outcomes, max_error_rate: float) -> dict[str, Curve]:
+    """ASR(q) per search: (queries, share of attacks that succeeded within them, low, high), at most MOST_POINTS.
+
+    Of the attacks that were searched to the end; none of a search whose rate too many errors leave open.
+    """
     found = {}
     for search, tried in outcomes.tried.items():
+        unknown = outcomes.silent | tried.unknown
         attacked = outcomes.right & ~tried.unknown
         if search.recipe == REDUCTION or not attacked.any():
+            continue
+        if _nothing(outcomes, unknown, max_error_rate, _at_stake(outcomes)):
             continue
         queries, won = tried.queries[attacked], tried.won[attacked]
         clusters = None if outcomes.clusters is None else outcomes.clusters[attacked]

@@ -45,7 +45,10 @@ def of(
         evaluation,
         params,
         metrics=metrics,
-        charts=[*charts.success_by_recipe(bars), *charts.success_curves(curves(outcomes))],
+        charts=[
+            *charts.success_by_recipe(bars),
+            *charts.success_curves(curves(outcomes, params.max_error_rate)),
+        ],
         examples=[*examples(outcomes), *reduced(outcomes)],
         warnings=warnings(outcomes, params, ctx),
         coverage=outcomes.coverage(),

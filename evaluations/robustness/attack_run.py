@@ -109,6 +109,9 @@ def _search(
         if isinstance(got, Exception):  # a text that breaks the attack counts as an error row
             log.warning("%s failed on %s: %s: %s", search.told, ids[i], type(got).__name__, got)
             continue
+        if got.skipped:  # now wrong on the unchanged text: nothing was withstood
+            log.warning("%s: %s is answered otherwise than before", search.told, ids[i])
+            continue
         tries.queries[i] = got.queries
         if got.text is not None:
             tries.texts[i] = got.text

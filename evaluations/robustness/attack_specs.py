@@ -14,7 +14,9 @@ from evaluations.spec import Direction, EvaluationError, MetricSpec, Plan, Score
 if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
-SHARD_EXAMPLES = 25  # an attack is some hundred queries: what is lost when a run is killed
+SHARD_EXAMPLES = (
+    10  # an attack is some hundred queries, of long texts thousands: what is lost when a run is killed
+)
 QUERIES = {  # of both searches over a sentence of twenty words, for the forecast only
     "deepwordbug": 40,
     "pruthi": 410,
@@ -25,6 +27,7 @@ QUERIES = {  # of both searches over a sentence of twenty words, for the forecas
 }
 QUERIES_EXPLAINED = 50  # of a success: one text without each of its tokens, before and after
 LETTERS_A_WORD = 12  # more letters than this a word make a text too long, whatever its spaces
+FIT = f"sampled examples in Latin script of at most max_words words and {LETTERS_A_WORD} × max_words letters"
 MORRIS = "Morris et al. 2020, arXiv 2005.05909"
 WILSON = "Wilson interval, at the effective number of rows where they are clustered"
 SCORES = "Wilson's interval at as many yes/no rows as have the scores' variance"
@@ -118,7 +121,7 @@ def rate_specs(what: str, tighter: str) -> tuple[MetricSpec, ...]:
             title="Accuracy before the attack",
             unit="proportion",
             direction=Direction.HIGHER,
-            formula=f"right answers / sampled examples; {WILSON}",
+            formula=f"right answers / {FIT}; {WILSON}",
             reference=MORRIS,
             plain="Before any change the model was right for {value} of the sampled examples.",
         ),
@@ -127,7 +130,7 @@ def rate_specs(what: str, tighter: str) -> tuple[MetricSpec, ...]:
             title="Accuracy under attack",
             unit="proportion",
             direction=Direction.HIGHER,
-            formula=f"examples right before and after every chosen recipe / sampled examples; {WILSON}",
+            formula=f"examples right before and after every chosen recipe / {FIT}; {WILSON}",
             reference=MORRIS,
             plain=f"With {what} against it the model was still right for {{value}} of the sampled examples.",
         ),
@@ -182,7 +185,7 @@ def recipe_specs() -> tuple[MetricSpec, ...]:
             title="Accuracy under one recipe",
             unit="proportion",
             direction=Direction.HIGHER,
-            formula=f"examples right before and after this recipe / sampled examples; {WILSON}",
+            formula=f"examples right before and after this recipe / {FIT}; {WILSON}",
             reference=MORRIS,
             plain="Under this attack the model was still right for {value} of the sampled examples.",
             sliced=True,

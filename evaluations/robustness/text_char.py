@@ -71,7 +71,7 @@ class TextChar:
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
         *rate_specs(
             "a few letters changed",
-            f"at most {MISSPELT_WORDS:.0%} of the words (at least one), each of {SHORTEST_WORD} letters or more, its "
+            f"at most {MISSPELT_WORDS:.0%} of the words (rounded up), each of {SHORTEST_WORD} letters or more, its "
             f"first and last letters kept, at most {MISSPELT_LETTERS} edits; for textbugger_variant also a WordNet "
             f"synonym with the same inflection, and MiniLM sentence similarity ≥ {LIKE_SENTENCE:g}",
         ),

@@ -31,6 +31,7 @@ from evaluations.spec import (
     ModelRef,
     Params,
     Role,
+    Shard,
     ShardState,
 )
 from tests.evaluations import make
@@ -64,14 +65,13 @@ def test_outcomes_do_not_depend_on_shards_and_are_made_of_the_truth(bert: ModelR
 
 
 def shard_of(bert: ModelRef, folder: Path, **params: Any) -> tuple[ShardState, Dataset, Params, Context]:
-    """The one shard of a run over thirty sentences, and what merge reads it with."""
+    """A run over thirty sentences in one shard, and what merge reads it with."""
     evaluation = catalogue.get("robustness.text_char")
     ref = make.data_ref(make.sentences(30), folder, make.TEXT_ROLES)
     asked = make.request("robustness.text_char", ref, bert, examples=20, **params)
     chosen = evaluation.Params.model_validate(asked.params)
     data, ctx = dataset.read(ref, Modality.TEXT_CLASSIFIER), Context(asked, folder)
-    (shard,) = evaluation.plan(data.rows, chosen).shards
-    return evaluation.run_shard(load(bert), data, chosen, ctx, shard), data, chosen, ctx
+    return evaluation.run_shard(load(bert), data, chosen, ctx, Shard(0, 0, 20)), data, chosen, ctx
 
 
 def forged(state: ShardState, column: str, values: pa.Array) -> ShardState:
@@ -166,6 +166,27 @@ def test_a_text_that_breaks_the_attack_counts_against_and_for_the_model(
         assert other is not None
         assert one.low <= other.low
         assert one.high >= other.high
+
+
+def test_a_text_that_is_wrong_when_asked_again_has_withstood_nothing(
+    bert: ModelRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that wavers is skipped by the attack: that is no failure of the attack."""
+    textattack_setup.prepare(make.RESOURCES)
+    from evaluations.robustness import attack_run
+    from evaluations.robustness.attacking import Attacked
+
+    def skipping(model: Any, build: Any, texts: list[str], *rest: Any) -> Iterator[tuple[int, Any]]:
+        yield from ((i, Attacked(None, 1, skipped=True)) for i in range(len(texts)))
+
+    monkeypatch.setattr(attack_run, "attack_texts", skipping)
+    evaluation = catalogue.get("robustness.text_char")
+    data = make.data_ref(make.sentences(20), tmp_path, make.TEXT_ROLES)
+    result = make.evaluate(evaluation, load(bert), make.request(evaluation.name, data, bert), tmp_path)
+    rate = next(m for m in result.metrics if m.name == "attack_success_rate")
+    assert rate.status is MetricStatus.NOT_ESTIMABLE
+    assert result.coverage.failed > 0
+    assert result.coverage.scored == 0
 
 
 def test_a_model_without_weights_that_only_names_classes_is_attacked(bert: ModelRef, tmp_path: Path) -> None:

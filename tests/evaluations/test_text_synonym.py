@@ -149,7 +149,8 @@ def test_similarity_is_that_of_minilm_and_the_best_counts(tmp_path: Path) -> Non
 
 def test_curves_count_successes_within_so_many_queries(tmp_path: Path) -> None:
     state, data, params, ctx = by_hand(tmp_path)
-    found = attack_metrics.curves(attack_outcomes.collect([state], data, params, RECIPES, ctx))
+    outcomes = attack_outcomes.collect([state], data, params, RECIPES, ctx)
+    found = attack_metrics.curves(outcomes, 0.5)
     assert list(found) == ["pwws", "pwws+adjusted", "textfooler_variant", "textfooler_variant+adjusted"]
     # pwws searched b, c, d, e to the end, with 20, 20, 30, 12 queries; b and c fell
     assert [(q, share) for q, share, *_ in found["pwws"]] == [(12, 0), (20, 0.5), (30, 0.5)]
@@ -174,9 +175,20 @@ def test_too_many_errors_leave_the_rates_open(tmp_path: Path) -> None:
     result = catalogue.get("robustness.text_synonym").merge([state], data, strict, ctx)
     got = metrics_of(result)
     assert got["original_accuracy", "all"].value is not None  # 1 of 8
-    assert got["attack_success_rate", "all"].value is None  # 2 of 8
-    assert "more than the 20%" in got["attack_success_rate", "all"].reason
-    assert got["recipe_success_rate", "textfooler_variant"].value is not None  # 1 of 8
+    assert got["attack_success_rate", "all"].value is None  # 2 of 7
+    assert "for 2 of 7 examples, more than the 20%" in got["attack_success_rate", "all"].reason
+    assert got["recipe_success_rate", "textfooler_variant"].value is not None  # 1 of 7
+    [curves] = [c for c in result.charts if c.name == "success_by_queries"]
+    assert {row[0] for row in curves.rows} == {"textfooler_variant", "textfooler_variant+adjusted"}
+
+
+def test_errors_are_held_against_the_examples_that_a_rate_is_over(tmp_path: Path) -> None:
+    """Where a model is seldom right, few errors among all examples are many among those that can be attacked."""
+    state, data, params, ctx = by_hand(tmp_path)
+    between = params.model_copy(update={"max_error_rate": 0.26})
+    got = metrics_of(catalogue.get("robustness.text_synonym").merge([state], data, between, ctx))
+    assert got["accuracy_under_attack", "all"].value is not None  # 2 of 8
+    assert got["attack_success_rate", "all"].value is None  # 2 of 7
 
 
 def test_rows_of_one_passage_count_as_what_they_are_worth(tmp_path: Path) -> None:
