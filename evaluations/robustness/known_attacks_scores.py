@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 20  # examples on the result
 PNG = b"\x89PNG\r\n\x1a\n"
+MOST_RECIPES = 50  # reported by themselves
 MOST_BYTES = 256 * 1024  # of one picture
 # auditor/registry/attack_tables.py names the rows of a suite by the recipe and a digest of the row.
 _KEPT = re.compile(r"([A-Za-z0-9_.+-]{1,60}):\S+")
@@ -26,24 +27,32 @@ _KEPT = re.compile(r"([A-Za-z0-9_.+-]{1,60}):\S+")
 
 def measure(scored: Scored, data: Dataset, max_error_rate: float) -> list[Metric]:
     """All attacks, and where the rows are named as a suite names them those of each recipe."""
-    if reason := too_many_errors(scored, max_error_rate):
-        return [not_estimable("withstood", scored.n, reason)]
+    found = [_withstood("withstood", scored, max_error_rate)]
+    if found[0].value is None:
+        return found
     recipes = recipes_of(data.ids[scored.rows])
-    found = [_withstood("withstood", scored)]
-    for recipe in sorted(set(recipes) - {""}):
-        found.append(_withstood("withstood_by_recipe", scored.only(recipes == recipe), f"recipe={recipe}"))
+    names = sorted(set(recipes) - {""})
+    for recipe in names if len(names) <= MOST_RECIPES else ():
+        part = scored.only(recipes == recipe)
+        found.append(_withstood("withstood_by_recipe", part, max_error_rate, f"recipe={recipe}"))
     return found
 
 
 def warnings(scored: Scored, data: Dataset) -> list[str]:
-    """Where ordinary rows may be among the attacks: on these the share withstood is plain accuracy."""
-    strange = int((recipes_of(data.ids[scored.rows]) == "").sum())
-    if not strange:
-        return []
-    return [
-        f"The ids of {strange:,} of {scored.n:,} rows do not name the recipe of an attack (as in recipe:17). If these "
-        "are ordinary examples, the share withstood is plain accuracy."
-    ]
+    """Where the ids do not name a few recipes: ordinary rows may be among the attacks."""
+    recipes = recipes_of(data.ids[scored.rows])
+    found = []
+    if strange := int((recipes == "").sum()):
+        found.append(
+            f"The ids of {strange:,} of {scored.n:,} rows do not name the recipe of an attack (as in recipe:17). "
+            "If these are ordinary examples, the share withstood is plain accuracy."
+        )
+    if (named := len(set(recipes) - {""})) > MOST_RECIPES:
+        found.append(
+            f"The ids name {named:,} recipes, more than {MOST_RECIPES}, so that none is reported by itself. In a "
+            "suite of attacks the part of an id before the colon is the recipe."
+        )
+    return found
 
 
 def recipes_of(ids: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -74,9 +83,9 @@ def examples(scored: Scored, data: Dataset) -> list[Example]:
     return shown
 
 
-def _withstood(name: str, scored: Scored, where: str = "all") -> Metric:
-    if scored.errors.all():
-        return not_estimable(name, scored.n, "The model gave no answer to any of these attacks.", where)
+def _withstood(name: str, scored: Scored, max_error_rate: float, where: str = "all") -> Metric:
+    if reason := too_many_errors(scored, max_error_rate):
+        return not_estimable(name, scored.n, reason, where)
     found = stats.proportion(scored.predicted == scored.truth, scored.clusters, ~scored.errors)
     return Metric(
         name=name,

@@ -35,7 +35,7 @@ class Reader(make.Answering):
 
 def evaluated(table: pd.DataFrame, folder: Path) -> EvaluationResult:
     def answer(texts: Any) -> Any:  # whatever holds "good" is positive
-        good = np.array(["good" in text for text in texts], dtype=float)
+        good = np.array([np.nan if text == "silence" else "good" in text for text in texts], dtype=float)
         return np.stack([1 - good, good], axis=1)
 
     data = make.data_ref(table, folder, ROLES)
@@ -104,6 +104,24 @@ def test_rows_that_are_no_kept_attacks_are_warned_of(tmp_path: Path) -> None:
     assert evaluated(table, tmp_path).warnings == ()
     [said] = evaluated(table.assign(id=["1", table.id[1]]), tmp_path).warnings
     assert said.startswith("The ids of 1 of 2 rows")
+
+
+def test_a_recipe_with_too_many_errors_has_no_share_of_its_own(tmp_path: Path) -> None:
+    """Two of a hundred attacks without an answer are few, and half of one recipe's four."""
+    recipes = ["typos"] * 96 + ["swap"] * 4
+    table = suite(["good"] * 98 + ["silence"] * 2, recipes, [str(i) for i in range(100)])
+    got = {(m.name, m.slice): m for m in evaluated(table, tmp_path).metrics}
+    assert got["withstood", "all"].value == 1
+    assert got["withstood_by_recipe", "recipe=typos"].value == 1
+    assert got["withstood_by_recipe", "recipe=swap"].value is None
+    assert "2 of 4" in got["withstood_by_recipe", "recipe=swap"].reason
+
+
+def test_ids_that_name_a_recipe_each_make_no_report_of_hundreds(tmp_path: Path) -> None:
+    table = suite(["good"] * 60, [f"r{i}" for i in range(60)], [str(i) for i in range(60)])
+    result = evaluated(table, tmp_path)
+    assert [m.name for m in result.metrics] == ["withstood"]
+    assert "name 60 recipes" in " ".join(result.warnings)
 
 
 def test_data_that_name_no_originals_are_no_suite(tmp_path: Path) -> None:
