@@ -18,6 +18,8 @@ from evaluations.robustness.changed_words import changed_words
 from evaluations.spec import EvaluationResult, Example, ShardState
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
     from evaluations.robustness.attack_specs import AttackParams
@@ -106,9 +108,8 @@ def examples(outcomes: Outcomes) -> list[Example]:
                     "constraints": "adjusted" if search.adjusted else "own",
                     "true_label": outcomes.labels[int(outcomes.truth[i])],
                     "answer_before": answers[0],
-                    "probability_before": round(float(was.max()), 4),
                     "answer_after": answers[1],
-                    "probability_after": round(float(now.max()), 4),
+                    **_probabilities(outcomes, was, now),
                     "queries": int(tried.queries[i]),
                 },
             )
@@ -136,13 +137,24 @@ def reduced(outcomes: Outcomes) -> list[Example]:
             facts={
                 "recipe": REDUCTION,
                 "true_label": outcomes.labels[int(outcomes.truth[i])],
-                "probability_before": round(float(outcomes.probs[i].max()), 4),
-                "probability_after": round(float(reduction.probs[i].max()), 4),
+                **_probabilities(outcomes, outcomes.probs[i], reduction.probs[i]),
                 "left_out": round(shares[i], 4),
             },
         )
         for i in most
     ]
+
+
+def _probabilities(
+    outcomes: Outcomes, before: NDArray[np.float64], after: NDArray[np.float64]
+) -> dict[str, str | float | int]:
+    """Of the answers; nothing where the model names classes alone."""
+    if not outcomes.graded:
+        return {}
+    return {
+        "probability_before": round(float(before.max()), 4),
+        "probability_after": round(float(after.max()), 4),
+    }
 
 
 def warnings(outcomes: Outcomes, params: AttackParams, ctx: Context) -> list[str]:

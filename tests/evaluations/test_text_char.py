@@ -200,6 +200,7 @@ def test_a_model_without_weights_that_only_names_classes_is_attacked(bert: Model
     assert "states no probabilities" in " ".join(result.warnings)
     assert result.examples
     assert not any(example.heat for example in result.examples)
+    assert not any(fact.startswith("probability") for example in result.examples for fact in example.facts)
 
 
 class NamesOnly:
