@@ -21,6 +21,7 @@ SHOWN = 20  # examples on the result
 PNG = b"\x89PNG\r\n\x1a\n"
 MOST_RECIPES = 50  # reported by themselves
 MOST_BYTES = 256 * 1024  # of one picture
+SHOWN_CHARACTERS = 2000  # of one text
 # auditor/registry/attack_tables.py names the rows of a suite by the recipe and a digest of the row.
 _KEPT = re.compile(r"([A-Za-z0-9_.+-]{1,60}):\S+")
 
@@ -101,7 +102,7 @@ def _fed(data: Dataset, row: int) -> tuple[str, tuple[Picture, ...]]:
     """What the model was fed, to be shown."""
     fed = data.inputs(np.array([row], dtype=np.int64), None)
     if data.modality is Modality.TEXT_CLASSIFIER:
-        return fed[0], ()
+        return fed[0][:SHOWN_CHARACTERS], ()
     if data.modality is Modality.IMAGE_CLASSIFIER:
         if not fed[0].startswith(PNG) or len(fed[0]) > MOST_BYTES:
             return "", ()

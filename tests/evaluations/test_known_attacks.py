@@ -124,6 +124,11 @@ def test_ids_that_name_a_recipe_each_make_no_report_of_hundreds(tmp_path: Path) 
     assert "name 60 recipes" in " ".join(result.warnings)
 
 
+def test_of_a_long_text_the_beginning_is_shown(tmp_path: Path) -> None:
+    [shown] = evaluated(suite(["bad " * 10_000, "good"], ["typos"] * 2, ["1", "2"]), tmp_path).examples
+    assert shown.before == "bad " * 500
+
+
 def test_data_that_name_no_originals_are_no_suite(tmp_path: Path) -> None:
     from evaluations.runner import check_before_data
 
