@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from evaluations.spec import Evaluation
 
 REDUCED_SHOWN = 5
+SATURATED = (
+    1e-6  # below it single precision, in which attacks compare probabilities, loses what a change does
+)
+BLIND = 0.1  # of the right answers: so many may be as sure before it is told
 
 
 def of(
@@ -40,7 +44,7 @@ def of(
     outcomes = collect(states, data, params, recipes, ctx)
     measured = any(spec.name == "similarity" for spec in evaluation.metrics)
     metrics = measure(outcomes, _likeness(outcomes, ctx) if measured else None, params.max_error_rate)
-    keep(outcomes, ctx)
+    told = keep(outcomes, ctx)
     rates = {"recipe_success_rate": "own constraints", "recipe_success_rate_adjusted": "adjusted constraints"}
     bars = [(m.slice.partition("=")[2], rates[m.name], m) for m in metrics if m.name in rates]
     return ctx.result(
@@ -52,7 +56,7 @@ def of(
             *charts.success_curves(curves(outcomes, params.max_error_rate)),
         ],
         examples=[*examples(outcomes), *reduced(outcomes)],
-        warnings=warnings(outcomes, params, ctx),
+        warnings=[*warnings(outcomes, params, ctx), *told],
         coverage=outcomes.coverage(),
     )
 
@@ -71,12 +75,12 @@ def _likeness(outcomes: Outcomes, ctx: Context) -> Likeness:
     return {(int(i), recipe): float(value) for (i, recipe), value in zip(wins, values, strict=True)}
 
 
-def keep(outcomes: Outcomes, ctx: Context) -> None:
-    """Each text that misled the model once, though several searches may have found it."""
+def keep(outcomes: Outcomes, ctx: Context) -> list[str]:
+    """Writes each text that misled the model once, though several searches may have found it. Returns warnings."""
     first: dict[tuple[int, str], Search] = {}
     for i, search in outcomes.successes():
         first.setdefault((i, str(outcomes.tried[search].texts[i])), search)
-    attacks_file.keep_texts(
+    return attacks_file.keep_texts(
         ctx,
         originals=[(outcomes.ids[i], outcomes.texts[i]) for i, _ in first],
         texts=[text for _, text in first],
@@ -157,6 +161,19 @@ def _probabilities(
     }
 
 
+def _blind(outcomes: Outcomes) -> str:
+    """Where answers are so sure that their probabilities hardly move, or ""."""
+    right = int(outcomes.right.sum())
+    sure = int((outcomes.probs[outcomes.right].max(axis=1, initial=0.0) >= 1 - SATURATED).sum())
+    if sure <= BLIND * right:
+        return ""
+    return (
+        f"{sure} of {right} right answers state a probability of 1, to six decimals. There the attacks cannot tell "
+        "which change brings them nearer, so that success may be too low: outputs scaled up or rounded hide weakness, "
+        "and do not mend it."
+    )
+
+
 def warnings(outcomes: Outcomes, params: AttackParams, ctx: Context) -> list[str]:
     found = []
     taken = outcomes.n + outcomes.left_out
@@ -190,6 +207,8 @@ def warnings(outcomes: Outcomes, params: AttackParams, ctx: Context) -> list[str
             "The model names a class and states no probabilities, so the attacks cannot tell which change brings them "
             "nearer; one that sees probabilities may find more."
         )
+    elif told := _blind(outcomes):
+        found.append(told)
     if variants := [recipe for recipe in outcomes.recipes if recipe.endswith("_variant")]:
         found.append(
             f"{' and '.join(variants)}: with substitutes for the word vectors, sentence encoder and tagger of the "

@@ -230,14 +230,14 @@ class ImageAutoAttack:
         outcomes = scores.collect(states, data, params, ctx)
         flags = image_autoattack_flags.warnings_of(outcomes)
         metrics = image_autoattack_measures.measure(outcomes, len(flags), params)
-        scores.keep(outcomes, ctx)
+        told = scores.keep(outcomes, ctx)
         return ctx.result(
             self,
             params,
             metrics=metrics,
             charts=charts.accuracy_by_attack(metrics, TITLES),
             examples=scores.examples(outcomes, params.epsilon, TITLES),
-            warnings=flags + scores.warnings(outcomes, params),
+            warnings=[*flags, *scores.warnings(outcomes, params), *told],
             coverage=outcomes.coverage(),
         )
 

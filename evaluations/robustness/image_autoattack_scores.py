@@ -249,11 +249,11 @@ def warnings(outcomes: Outcomes, params: ImageAutoAttackParams) -> list[str]:
     return found
 
 
-def keep(outcomes: Outcomes, ctx: Context) -> None:
-    """Writes the attacked images that mislead the model as files, for later versions to withstand."""
+def keep(outcomes: Outcomes, ctx: Context) -> list[str]:
+    """Writes the attacked images that mislead the model as files, for later versions to withstand. Returns warnings."""
     won = [i for i, files in enumerate(outcomes.files) if files is not None and outcomes.saved[i]]
     files = [files[1] for i in won if (files := outcomes.files[i]) is not None]
-    keep_images(
+    return keep_images(
         ctx,
         original_ids=[outcomes.ids[i] for i in won],
         images=files,

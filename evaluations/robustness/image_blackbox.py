@@ -141,14 +141,14 @@ class ImageBlackBox:
         from evaluations.robustness import image_blackbox_scores as scores
 
         outcomes = scores.collect(states, data, params, ctx)
-        scores.keep(outcomes, ctx)
+        told = scores.keep(outcomes, ctx)
         return ctx.result(
             self,
             params,
             metrics=scores.measure(outcomes, params.max_error_rate, ctx),
             charts=charts.success_by_queries(outcomes.curve()),
             examples=scores.examples(outcomes),
-            warnings=scores.warnings(outcomes, params),
+            warnings=[*scores.warnings(outcomes, params), *told],
             coverage=outcomes.coverage(),
         )
 

@@ -204,10 +204,10 @@ def examples(outcomes: Outcomes) -> list[Example]:
     return shown
 
 
-def keep(outcomes: Outcomes, ctx: Context) -> None:
-    """Writes the attacked images, for later versions to withstand."""
+def keep(outcomes: Outcomes, ctx: Context) -> list[str]:
+    """Writes the attacked images, for later versions to withstand. Returns warnings."""
     won = np.flatnonzero(outcomes.succeeded)
-    keep_images(
+    return keep_images(
         ctx,
         original_ids=[outcomes.ids[i] for i in won],
         images=[outcomes.files[i] or b"" for i in won],

@@ -62,7 +62,7 @@ def examples(outcomes: Outcomes) -> list[Example]:
 
 
 def keep(outcomes: Outcomes, data: Dataset, ctx: Context) -> list[str]:
-    """Writes the successes as rows that a later version must withstand. Returns why not, where they cannot be."""
+    """Writes the successes as rows that a later version must withstand. Returns warnings."""
     won = np.flatnonzero(outcomes.succeeded)
     target = data.ref.columns(Role.TARGET)
     names = [*inputs(data), *target]
@@ -78,11 +78,10 @@ def keep(outcomes: Outcomes, data: Dataset, ctx: Context) -> list[str]:
     for d, column in enumerate(outcomes.space.columns):
         values = tabular_columns.stored(column, outcomes.after[won, d])
         columns[column.name] = pa.array(values, columns[column.name].type)
-    attacks_file.keep_rows(
+    return attacks_file.keep_rows(
         ctx,
         columns,
         original_ids=[outcomes.ids[i] for i in won],
         recipes=[RECIPE] * len(won),
         kind="own",
     )
-    return []
