@@ -203,6 +203,38 @@ def test_a_model_without_weights_that_only_names_classes_is_attacked(bert: Model
     assert not any(fact.startswith("probability") for example in result.examples for fact in example.facts)
 
 
+def test_a_model_that_is_sure_of_everything_is_told_to_blind_the_attacks(tmp_path: Path) -> None:
+    """Outputs scaled up: the same answers, and no way to tell that one misspelt word is half the way."""
+
+    def praise(scale: float) -> Any:
+        def answer(texts: Any) -> Any:
+            left = np.array([sum(word in ("lovely", "superb") for word in text.split()) for text in texts])
+            yes = 1 / (1 + np.exp(-scale * (left - 0.5)))
+            return np.column_stack([1 - yes, yes])
+
+        return Reader(answer, ("neg", "pos"))
+
+    evaluation = catalogue.get("robustness.text_char")
+    texts = [f"some {noun} had a lovely plot and superb acting" for noun in ("film", "play", "show", "drama")]
+    table = pd.DataFrame({"id": list("abcd"), "text": texts, "label": "pos"})
+    asked = make.request(evaluation.name, make.data_ref(table, tmp_path, make.TEXT_ROLES), MODEL)
+    plain, sure = (make.evaluate(evaluation, praise(scale), asked, tmp_path) for scale in (1, 1000))
+    rates = [make.values(result)["attack_success_rate", "all"] for result in (plain, sure)]
+    assert rates == [1, 0]
+    assert "4 of 4 right answers state a probability of 1" in " ".join(sure.warnings)
+    assert "probability of 1" not in " ".join(plain.warnings)
+
+
+MODEL = make.STAND_IN.model_copy(update={"modality": Modality.TEXT_CLASSIFIER, "labels": ("neg", "pos")})
+
+
+class Reader(make.Answering):
+    """A stand-in that reads texts."""
+
+    modality = Modality.TEXT_CLASSIFIER
+    columns = None
+
+
 class NamesOnly:
     """A classifier behind a door: texts in, class names out."""
 
