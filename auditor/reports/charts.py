@@ -18,6 +18,8 @@ _ELEMENTS = {
     "svg", "g", "path", "rect", "line", "circle", "text", "tspan", "title", "defs", "clipPath",
     "linearGradient", "stop",
 }  # fmt: skip
+# What XML cannot hold. The renderer ends the whole process at it.
+_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 ROOM_PER_LETTER, MOST_ROOM = 1.3, 90  # pixels: a fifth of a letter's width
 PRINT_COLOURS = {
     "pass": "#0b6b3a",
@@ -75,6 +77,7 @@ def render_svg(spec: dict[str, Any], font: str | None = None) -> str:
     import vl_convert
 
     _loads_nothing(spec)
+    spec = _writable(spec)
     if font:
         spec = {**spec, "config": {**spec.get("config", {}), "font": font}}
     try:
@@ -85,6 +88,17 @@ def render_svg(spec: dict[str, Any], font: str | None = None) -> str:
     if font is None:
         _leave_room(tree)
     return ET.tostring(tree, encoding="unicode")
+
+
+def _writable(part: Any) -> Any:
+    """The same with a mark in place of each character that no SVG can hold: labels come from data and models."""
+    if isinstance(part, str):
+        return _NO_XML.sub("\ufffd", part)
+    if isinstance(part, dict):
+        return {_writable(key): _writable(value) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [_writable(value) for value in part]
+    return part
 
 
 def _leave_room(tree: ET.Element) -> None:

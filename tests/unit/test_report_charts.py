@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -73,6 +76,21 @@ def test_labels_are_text_whatever_they_hold() -> None:
     drawn = charts.render_svg({**SPEC, "data": {"values": rows}})
     assert "&lt;script&gt;" in drawn
     assert "<script" not in drawn
+
+
+def test_characters_that_no_svg_can_hold_do_not_end_the_process() -> None:
+    """In a process of its own: the renderer aborts at them, and whoever issues the card would be gone."""
+    labels = ["a\x00b", "a\x1bb", "\ufffe", "\ud800", "&#x1b;"]
+    spec = {**SPEC, "title": labels[0], "data": {"values": [{"group": label, "rate": 1} for label in labels]}}
+    program = (
+        "import json, sys; from auditor.reports import charts; print(charts.render_svg(json.load(sys.stdin)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=json.dumps(spec), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[:300]
+    assert done.stdout.count("a\ufffdb") >= 2
+    assert "&amp;#x1b;" in done.stdout
 
 
 @pytest.mark.parametrize(
