@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from django.test import Client
 
 from auditor.accounts.models import User
 from auditor.core import store
 from auditor.reports.models import Exposure, ReportCard
+from auditor.web.views import evaluations
 from tests.web.reading import text_of
 
 Browse = Callable[[User], Client]
@@ -45,6 +47,15 @@ def test_a_chart_is_drawn_in_the_page_with_its_table_and_file(
     answer = client.get(f"/cards/{failing_card.pk}/evaluations/groups/selection_rate_1.csv")
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.content.decode().splitlines()[0] == "Group,n,Rate,Low,High"
+
+
+@pytest.mark.parametrize(
+    "start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"]
+)
+def test_a_name_that_a_spreadsheet_would_run_is_plain_text_in_the_file(start: str) -> None:
+    """Tokens, groups and columns are named by whoever made the model and the data. Some take wide signs for narrow."""
+    assert evaluations._cell(f"{start}HYPERLINK(1)") == f"'{start}HYPERLINK(1)"
+    assert evaluations._cell(-0.5) == -0.5
 
 
 def test_a_drawing_that_is_gone_leaves_the_table(

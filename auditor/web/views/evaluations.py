@@ -28,7 +28,19 @@ from auditor.web import cardview, evalview, svg
 from auditor.web.examples import Shown, show
 from auditor.web.who import principal
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+FORMULA_STARTS = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # what a spreadsheet would run
 
 
 @dataclass(frozen=True)
