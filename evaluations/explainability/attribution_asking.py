@@ -14,8 +14,8 @@ from evaluations.explainability import opened, overlay, playing, shapley
 from evaluations.explainability.attributing import EXPLAINERS, Attribution, Explainer
 from evaluations.explainability.games import Game, ImageGame, Remembered, TableGame
 from evaluations.explainability.language_game import LanguageGame
-from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.models.protocol import Remote
+from evaluations.names import shorts
 from evaluations.records import table_of
 from evaluations.scoring import probs_column, with_labels
 from evaluations.spec import Access, EvaluationError, Modality, Shard, ShardState
@@ -118,7 +118,7 @@ def columns_of(
         "answer": [one.answer for one in found],
         "method": [one.method for one in found],
         "unit": [one.made[0].unit if one.made else "" for one in found],
-        "features": [[name[:SHOWN_FEATURE] for name in one.features] for one in found],
+        "features": [shorts(one.features) for one in found],
         "values": [[float(v) for a in one.made for v in a.values] for one in found],
         "start": [[a.base for a in one.made] for one in found],
         "end": [[a.output for a in one.made] for one in found],

@@ -11,8 +11,8 @@ from evaluations.context import derive_seed
 from evaluations.explainability import naopc, playing
 from evaluations.explainability.attribution_asking import chosen, explainer_of
 from evaluations.explainability.games import Game, Remembered, everything, without_each
-from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.explainability.perturbation_curves import ask, counts, only_top, order_of, without_top
+from evaluations.names import shorts
 from evaluations.records import table_of
 from evaluations.scoring import probs_column, with_labels
 from evaluations.spec import Shard, ShardState
@@ -61,7 +61,7 @@ def ask_shard(
         game = None if clean.errors[i] else play(int(row))
         shown, found = [], dict.fromkeys(NUMBERS, np.empty(0))
         if game is not None:
-            shown = [name[:SHOWN_FEATURE] for name in game.features[: params.most_features + 1]]
+            shown = shorts(game.features[: params.most_features + 1])
             if 2 <= len(shown) <= params.most_features:
                 seek = int(row) in bounded and len(shown) <= params.bounded_features
                 found = answers(game, int(clean.probs[i].argmax()), str(data.ids[row]), params, ctx, seek)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from evaluations.context import derive_seed
 from evaluations.explainability import playing
 from evaluations.explainability.attribution_asking import chosen, explainer_of
 from evaluations.explainability.games import Game, everything
-from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.explainability.perturbation_curves import ask
+from evaluations.names import shorts, visible
 from evaluations.records import table_of
 from evaluations.scoring import probs_column, with_labels
 from evaluations.spec import Modality, Role, Shard, ShardState
@@ -61,11 +62,7 @@ def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, sha
     for i, row in enumerate(rows):
         ctx.stop_if_cancelled()
         game = None if clean.errors[i] else play(int(row))
-        names = (
-            []
-            if game is None
-            else [name[:SHOWN_FEATURE] for name in game.features[: params.most_features + 1]]
-        )
+        names = [] if game is None else named(game.features[: params.most_features + 1], data.modality)
         made, falls = np.empty(0), np.empty(0)
         if game is not None and 1 <= len(names) <= params.most_features:
             target = int(clean.probs[i].argmax())
@@ -95,6 +92,11 @@ def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, sha
     }
     table = with_labels(table_of(data, rows, columns), model.labels)
     return ShardState(table, {"errors": int(clean.errors.sum()), "truncated": model.usage.truncated})
+
+
+def named(features: Sequence[str], modality: Modality) -> list[str]:
+    """Tokens by what they are made of, wherever they stand; columns and cells by name and place."""
+    return [visible(name) for name in features] if modality is Modality.TEXT_CLASSIFIER else shorts(features)
 
 
 def without_each_token(game: Game, names: list[str], target: int) -> NDArray[np.float64]:

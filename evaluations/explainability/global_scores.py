@@ -13,6 +13,7 @@ from scipy import special
 from evaluations import charts, stats
 from evaluations.explainability.global_asking import RECORDS, explained_rows, rows_of
 from evaluations.explainability.listed import LARGEST, lengths_are, mean_within, names, numbers
+from evaluations.names import short, visible
 from evaluations.records import join, not_estimable, rows_by_id, too_many_errors
 from evaluations.scoring import labels_of, read_probs
 from evaluations.spec import Chart, Coverage, EvaluationError, Metric, Modality, Role, ShardState
@@ -71,7 +72,10 @@ def collect(states: Sequence[ShardState], data: Dataset, params: GlobalParams, c
     table, labels = join(states, RECORDS, data, drawn), labels_of(states, ctx)
     rows = rows_by_id(data, drawn)
     probs, error = read_probs(table.column("probs"), len(labels))
-    features = names(table.column("features"))
+    told = names(table.column("features"))
+    features = [[] if e else held for held, e in zip(told, error, strict=True)]
+    if data.modality is Modality.TEXT_CLASSIFIER:
+        features = [[visible(name) for name in held] for held in features]
     total = np.array([len(held) for held in features], dtype=np.int64)
     skipped = ~error & ((total < 1) | (total > params.most_features))
     scored = ~(error | skipped)
@@ -84,10 +88,15 @@ def collect(states: Sequence[ShardState], data: Dataset, params: GlobalParams, c
     lengths_are(masked, np.where(scored & text, tokens, 0))
     lost, sensitive = None, frozenset[str]()
     if data.modality is Modality.TABULAR:
-        sensitive = frozenset(data.ref.columns(Role.SENSITIVE))
-        offered = {*data.ref.columns(Role.INPUT), *sensitive}
-        if len({tuple(held) for held, e in zip(features, error, strict=True) if not e}) > 1 or not all(
-            set(held) <= offered for held in features
+        protected = data.ref.columns(Role.SENSITIVE)
+        offered = {*data.ref.columns(Role.INPUT), *protected}
+        lists = {tuple(held) for held, e in zip(features, error, strict=True) if not e}
+        columns = next(iter(lists), ())
+        sensitive = frozenset(columns) & {short(c, k) for c in protected for k in range(len(columns))}
+        if (
+            len(lists) > 1
+            or len(set(columns)) < len(columns)
+            or not set(columns) <= {short(c, k) for c in offered for k in range(len(columns))}
         ):
             raise EvaluationError(
                 "bad_records", "The records name other columns than the data set's. Run it again."

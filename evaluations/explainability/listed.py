@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evaluations import stats
+from evaluations.names import LONGEST_SHORT
 from evaluations.spec import EvaluationError, Interval, Metric
 from evaluations.stats.sums import intervals_of_sums
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-SHOWN_FEATURE = 60  # characters of a feature's name
 LARGEST = 1e9  # an attribution beyond this is no difference of probabilities, whatever its units
 
 
@@ -35,7 +35,7 @@ def numbers(column: pa.ChunkedArray, low: float = 0.0, high: float = 1.0) -> lis
 
 def names(column: pa.ChunkedArray) -> list[list[str]]:
     """The names of each example's features, none where they are null."""
-    return [[str(name)[:SHOWN_FEATURE] for name in held or ()] for held in column.to_pylist()]
+    return [[str(name)[:LONGEST_SHORT] for name in held or ()] for held in column.to_pylist()]
 
 
 def lengths_are(lists: list[NDArray[np.float64]], wanted: NDArray[np.int64]) -> None:

@@ -12,9 +12,9 @@ from evaluations.context import derive_seed
 from evaluations.explainability import planted, playing
 from evaluations.explainability.attribution_asking import chosen, explainer_of
 from evaluations.explainability.games import Game, Remembered, everything
-from evaluations.explainability.listed import SHOWN_FEATURE
 from evaluations.explainability.nearby import Neighbours, nearby
 from evaluations.explainability.randomised import fresh
+from evaluations.names import shorts
 from evaluations.records import table_of
 from evaluations.scoring import probs_column, with_labels
 from evaluations.spec import Modality, Shard, ShardState
@@ -105,7 +105,7 @@ def ask_shard(model: Any, data: Dataset, params: SanityParams, ctx: Context, sha
             numbers.pop(i, None)
             shown.pop(i, None)
     names = [
-        [] if clean.errors[i] else shown_names(game)[: params.most_features + 1]
+        [] if clean.errors[i] else shorts(game.features)[: params.most_features + 1]
         for i, game in enumerate(games)
     ]
     columns = {
@@ -146,11 +146,7 @@ def of_planted(game: Any, example: str, tools: Tools) -> tuple[Answers, list[str
         "untaught": tools.explain(shown[0], int(own.argmax()), f"{example}:untaught"),
         "planted_probs": np.concatenate([one.outputs(everything(one))[0] for one in by_copy]),
     }
-    return found, shown_names(shown[0])
-
-
-def shown_names(game: Game) -> list[str]:
-    return [name[:SHOWN_FEATURE] for name in game.features]
+    return found, shorts(shown[0].features)
 
 
 def _fits(game: Game, params: SanityParams) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluations import stats
+from evaluations.names import short
 from evaluations.records import join, not_estimable, rows_by_id
 from evaluations.robustness.tabular_evasion_attack import RECORDS, sample
 from evaluations.robustness.tabular_evasion_space import Space, space_of
@@ -32,7 +33,6 @@ NAMES = (
     "queries",
 )
 MOST_COLUMNS = 40  # that are reported one by one
-LONGEST_NAME = 120  # of a column, in characters
 MOST_POINTS = 200  # of the curve
 NOTHING = "The model was wrong on every sampled row, so there was nothing to attack."
 
@@ -204,12 +204,7 @@ def _shown(outcomes: Outcomes) -> list[tuple[int, str]]:
     """(place, name) of the columns to report, the most used ones first where there are many."""
     use = (_differs(outcomes) & outcomes.succeeded[:, None]).sum(axis=0)
     order = np.argsort(-use, kind="stable")[:MOST_COLUMNS]
-    return [(int(d), _short(outcomes.space.columns[d].name, int(d))) for d in order]
-
-
-def _short(name: str, place: int) -> str:
-    """The name as slices and charts hold it: a long one is cut, and told from others by its place."""
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}… ({place + 1})"
+    return [(int(d), short(outcomes.space.columns[d].name, int(d))) for d in order]
 
 
 def _rate(

@@ -217,3 +217,16 @@ def test_forged_records_are_refused(tmp_path: Path) -> None:
         with pytest.raises(EvaluationError) as error:
             judge(state.records.set_column(column, field, forged))
         assert error.value.code == "bad_records", name
+
+
+def test_long_column_names_are_cut_and_stay_apart(tmp_path: Path) -> None:
+    long = {"x": "a measured thing " * 12 + "of one kind", "z": "a measured thing " * 12 + "of another kind"}
+    table = make.frame(40).rename(columns=long)
+    roles = {long.get(name, name): role for name, role in make.TABULAR_ROLES.items()}
+    model = make.Answering(lambda rows: two_columns(rows.rename(columns={v: k for k, v in long.items()})))
+    model.columns = tuple(long.values())  # type: ignore[misc]
+    result = on_table(tmp_path, table, model, roles, examples=40, explained=10)
+    for name in ("mean_attribution", "permutation_importance"):
+        slices = list(by_slice(result, name))
+        assert len(slices) == 2
+        assert all(len(one) < 200 for one in slices)
