@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from evaluations.models.protocol import Scores
+from evaluations.engine.fingerprint import check_stopped
+from evaluations.models.protocol import Remote, Scores
 from evaluations.robustness import attack_explained
 from evaluations.robustness.attack_explained import Told, explain
 from evaluations.robustness.attack_limits import REDUCTION
@@ -115,8 +116,22 @@ def _search(
         tries.queries[i] = got.queries
         if got.text is not None:
             tries.texts[i] = got.text
-            tries.again.put(np.array([i]), model.predict_proba([got.text]))  # asked anew, not remembered
+            tries.again.put(np.array([i]), _asked_anew(model, got.text))
     return tries
+
+
+def _asked_anew(model: Classifier, text: str) -> Scores:
+    """The answer to a text that an attack has found, not as remembered: of a service that wavers a search finds, among
+    hundreds of answers, one that was wrong by chance."""
+    if not isinstance(model, Remote):
+        return model.predict_proba([text])
+    before, model.question = model.question, "robustness.text:found"
+    try:
+        scores = model.predict_proba([text])
+    finally:
+        model.question = before
+    check_stopped(model)
+    return scores
 
 
 def _explained(

@@ -225,6 +225,20 @@ def test_a_model_that_is_sure_of_everything_is_told_to_blind_the_attacks(tmp_pat
     assert "probability of 1" not in " ".join(plain.warnings)
 
 
+def test_what_a_service_said_once_is_no_success_before_it_says_it_again(tmp_path: Path) -> None:
+    """It answers changed texts wrongly the first time; identical requests share an answer within one question."""
+    service = Wavering()
+    table = pd.DataFrame(
+        {"id": list("abcd"), "text": [f"a lovely {n}" for n in ("film", "play", "show", "drama")]}
+    )
+    asked = make.request(
+        "robustness.text_char", make.data_ref(table.assign(label="pos"), tmp_path, make.TEXT_ROLES), MODEL
+    )
+    result = make.evaluate(catalogue.get("robustness.text_char"), service, asked, tmp_path)
+    assert make.values(result)["attack_success_rate", "all"] == 0
+    assert "did not hold when scored again" in " ".join(result.warnings)
+
+
 MODEL = make.STAND_IN.model_copy(update={"modality": Modality.TEXT_CLASSIFIER, "labels": ("neg", "pos")})
 
 
@@ -233,6 +247,27 @@ class Reader(make.Answering):
 
     modality = Modality.TEXT_CLASSIFIER
     columns = None
+
+
+class Wavering(Reader):
+    """A service."""
+
+    question = identity = ""
+    stopped = None
+    at_once = 8
+
+    def __init__(self) -> None:
+        self.first: dict[str, str] = {}  # the question in which each text was met
+
+        def answer(texts: Any) -> Any:
+            fresh = [self.first.setdefault(text, self.question) == self.question for text in texts]
+            wrong = np.array([new and "lovely" not in text for new, text in zip(fresh, texts, strict=True)])
+            return np.column_stack([wrong, ~wrong]) * 0.8 + 0.1
+
+        super().__init__(answer, ("neg", "pos"))
+
+    def probe(self, data: object) -> dict[str, str | tuple[float, ...]]:
+        return {}
 
 
 class NamesOnly:
