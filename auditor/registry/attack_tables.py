@@ -45,6 +45,12 @@ class AttackTable:
         rows = self.rows | {key: row for key, row in more.rows.items() if key not in self.rows}
         if len(rows) > MAX_ROWS:
             raise refused(f"Together these are more than {MAX_ROWS:,} attacks. Keep them under another name.")
+        if (
+            sum(_bytes(value) for row in rows.values() for value in row) > MAX_BYTES
+        ):  # or none could be added again
+            raise refused(
+                f"Together these take more than {MAX_BYTES // 2**20} MiB. Keep them under another name."
+            )
         return replace(self, rows=rows)
 
     def labels(self) -> set[str]:
@@ -111,7 +117,7 @@ def refused(why: str) -> DomainError:
 
 
 def _large() -> DomainError:
-    return refused(f"Its texts and images take more than {MAX_BYTES // 2**20} MiB.")
+    return refused(f"Its rows take more than {MAX_BYTES // 2**20} MiB.")
 
 
 def _unpacked(metadata: Any, wanted: Iterable[str]) -> int:
@@ -191,6 +197,10 @@ def _values(array: Any) -> list[Any]:
     plain = array.dictionary_decode() if types.is_dictionary(array.type) else array
     found: list[Any] = plain.to_pylist()
     return found
+
+
+def _bytes(value: Any) -> int:
+    return len(value.encode()) if isinstance(value, str) else len(value) if isinstance(value, bytes) else 0
 
 
 def _identity(values: Sequence[Any]) -> str:

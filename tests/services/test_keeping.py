@@ -130,6 +130,17 @@ def test_a_suite_grows_by_what_is_new_and_loses_nothing(as_engineer: Principal, 
     ]
 
 
+def test_a_suite_grows_no_larger_than_it_can_be_read_again(
+    as_engineer: Principal, attacked: Attacked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attack_tables, "MAX_BYTES", 2**20)
+    kept(as_engineer, attacked(factories.attacks("a" * 300_000)))
+    with pytest.raises(DomainError) as refused:
+        kept(as_engineer, attacked(factories.attacks("b" * 300_000)))
+    assert "Together these take more than 1 MiB" in refused.value.message
+    assert kept(as_engineer, attacked(factories.attacks("c"))).version.rows == 2
+
+
 def test_one_text_twice_is_one_attack_and_another_label_makes_another() -> None:
     roles = attack_tables.roles_for("text_classifier", {})
     twice = attack_tables.read(factories.attacks("Grand", "Grand"), roles)
