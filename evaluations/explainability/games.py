@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from evaluations.engine.first_token import first_token_alone
 from evaluations.spec import EvaluationError
 
 if TYPE_CHECKING:
@@ -52,8 +53,14 @@ class TextGame:
         keep: NDArray[np.bool_] = np.ones((len(present), len(self.ids)), dtype=bool)
         keep[:, self.positions] = present
         if self.removal == "mask":
-            return self.model.probs_of_ids(np.where(keep, self.ids, self.filler).tolist())
-        return self.model.probs_of_ids([self.ids[row].tolist() for row in keep])
+            return ask_ids(self.model, np.where(keep, self.ids, self.filler).tolist())
+        return ask_ids(self.model, [self.ids[row].tolist() for row in keep])
+
+
+def ask_ids(model: TokenReader, ids: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Class probabilities of sequences of ids, without the part of the last layer that they do not depend on."""
+    with first_token_alone(getattr(model, "network", None)):
+        return model.probs_of_ids(ids)
 
 
 def filler_of(tokenizer: Any) -> int:

@@ -17,7 +17,7 @@ from unittest import mock
 import numpy as np
 
 from evaluations.explainability.feature_trees import tree_of_segments
-from evaluations.explainability.games import Remembered
+from evaluations.explainability.games import Remembered, ask_ids
 from evaluations.explainability.owen import Owen, owen
 from evaluations.models.loader import load
 from evaluations.spec import Modality
@@ -135,8 +135,7 @@ class AsShapMasks:
         self.read: dict[tuple[int, int], list[int]] = {}
 
     def outputs(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-        probs: NDArray[np.float64] = self.model.probs_of_ids([self.ids_of(row) for row in present])
-        return probs
+        return ask_ids(self.model, [self.ids_of(row) for row in present])
 
     def ids_of(self, present: NDArray[np.bool_]) -> list[int]:
         ids, start = [self.first], 0
