@@ -28,6 +28,7 @@ Method = Literal["tree_shap", "linear_shap"]
 METHODS: tuple[Method, ...] = ("tree_shap", "linear_shap")
 MOST_BACKGROUND = 100  # rows: shap itself draws from more
 log = logging.getLogger(__name__)
+ROUNDED = 1e-6  # of probabilities in single precision
 AGREES = 1e-4  # SHAP's reading of a model against its probabilities; boosted trees add up in float32
 
 
@@ -39,6 +40,7 @@ class Opened:
     unit: Unit
     inside: Kept
     explain: Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
+    single: bool  # SHAP reads one output, for the second of two classes
 
 
 def explain(game: Game, target: int, method: Method) -> Attribution:
@@ -57,8 +59,26 @@ def explain(game: Game, target: int, method: Method) -> Attribution:
     values, base = found.explain(found.inside.matrix(table.row))
     by_column = np.zeros(len(table.features))
     by_column[found.inside.origin] = values[0, :, target]
-    start = float(base[target])
-    return Attribution(by_column, start, start + float(values[0, :, target].sum()), 1, unit=found.unit)
+    output = own_output(
+        found, base + values[0].sum(axis=0), table.model.predict_proba(table.row).probs[0], target
+    )
+    return Attribution(by_column, float(base[target]), output, 1, unit=found.unit)
+
+
+def own_output(found: Opened, read: NDArray[np.float64], probs: NDArray[np.float64], target: int) -> float:
+    """What the model itself says of a class, in SHAP's unit; `read` (K,) is what SHAP's values add up to.
+
+    Probabilities of boosted trees are rounded, to 1 where they are sure: of the log-odds that round to what the
+    model says, those nearest to SHAP's. Raw scores of several classes are known but for what all have in common,
+    which is SHAP's.
+    """
+    said = float(probs[target])
+    if found.unit == "probability" or not np.isfinite(said):
+        return said
+    ends = np.clip([said - ROUNDED, said + ROUNDED], 0, 1)
+    with np.errstate(divide="ignore"):
+        low, high = special.logit(ends) if found.single else np.log(ends) + special.logsumexp(read)
+    return float(np.clip(read[target], low, high))
 
 
 _last: list[tuple[Any, Any, Method, Opened | None]] = []  # games of one run share model and background
@@ -96,7 +116,8 @@ def _open(game: TableGame, method: Method) -> Opened | None:
         log.info("%s cannot read the model: %s: %s", method, type(error).__name__, error)
         return None
     if unit is not None and values.shape[1] == len(inside.origin):
-        return Opened(method, unit, inside, lambda rows: _by_class(read(rows)[0], base, unit, classes))
+        explained = lambda rows: _by_class(read(rows)[0], base, unit, classes)  # noqa: E731
+        return Opened(method, unit, inside, explained, single=len(base) < classes)
     return None
 
 

@@ -200,3 +200,39 @@ def test_a_model_that_shap_misreads_is_not_opened() -> None:
             return scores
 
     assert opened.opened(game_of(Twisted(made, ("0", "1"))), "tree_shap") is None
+
+
+@pytest.mark.parametrize("sure", [1, 1000])
+def test_sums_are_held_against_what_the_model_says_of_the_row_itself(sure: float) -> None:
+    made = LogisticRegression().fit(X, TWO)
+    made.coef_ *= sure
+    for bent in (0.0, 0.02):
+
+        class Bent(type(of_estimator(made))):  # type: ignore[misc]
+            """Says something else of the explained row than of the background."""
+
+            def predict_proba(self, rows: pd.DataFrame) -> Any:
+                scores = super().predict_proba(rows)
+                moved = bent if len(rows) == 1 else 0.0  # noqa: B023
+                scores.probs = np.abs(scores.probs - moved)
+                return scores
+
+        game = game_of(Bent(made, ("0", "1")))
+        target = int(game.model.predict_proba(game.row).probs[0].argmax())
+        found = EXPLAINERS["linear_shap"](game, target, RNG)
+        assert found.unit == "log-odds"
+        gap = abs(found.values.sum() - (found.output - found.base))
+        assert (gap > 0.01) == (bent > 0)
+        assert gap < 1e-6 or bent
+
+
+def test_three_classes_are_held_against_the_models_own_probabilities() -> None:
+    game = game_of(of_estimator(HistGradientBoostingClassifier(max_iter=8).fit(X, THREE)))
+    found = opened.opened(game, "tree_shap")
+    assert found is not None
+    read = np.array([0.3, -1.0, 2.0])
+    probs = np.exp(read) / np.exp(read).sum()
+    assert opened.own_output(found, read, probs, 2) == pytest.approx(2.0)
+    moved = np.array([0.2, 0.1, 0.7])
+    wanted = np.log(0.7) + np.log(np.exp(read).sum())
+    assert opened.own_output(found, read, moved, 2) == pytest.approx(wanted, abs=1e-5)
