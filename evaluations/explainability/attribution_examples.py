@@ -75,11 +75,11 @@ def drawn(found: Found) -> list[Chart]:
     if not found.scored.any():
         return []
     sizes: dict[str, list[float]] = {}
-    holders: dict[str, set[int]] = {}
+    holders: dict[str, set[str]] = {}  # texts, not rows: one that comes five times is one
     for i in np.flatnonzero(found.scored):
         for name, value in zip(found.features[i], np.abs(found.values[i]).mean(axis=0), strict=True):
             sizes.setdefault(name, []).append(float(value))
-            holders.setdefault(name, set()).add(int(i))
+            holders.setdefault(name, set()).add(found.texts[i] if found.texts else found.ids[i])
     text = found.texts is not None
     sizes = {name: values for name, values in sizes.items() if not text or len(holders[name]) >= LEAST}
     ranked = sorted(sizes.items(), key=lambda item: (-float(np.mean(item[1])), item[0]))[:TOP]

@@ -88,6 +88,8 @@ def collect(states: Sequence[ShardState], data: Dataset, params: AttributionPara
     seeds = params.seeds if method in DRAWN else 1
     flat = numbers(table.column("values"), -LARGEST, LARGEST)
     start, end = (numbers(table.column(name), -LARGEST, LARGEST) for name in ("start", "end"))
+    if unit == "probability":
+        start, end = numbers(table.column("start")), numbers(table.column("end"))
     delta = numbers(table.column("delta"), -LARGEST, LARGEST)
     lengths_are(flat, np.where(scored, total * seeds, 0))
     lengths_are(start, np.where(scored, seeds, 0))
@@ -158,7 +160,7 @@ def _grids(
     for held, features, picture, known in zip(
         table.column("grid").to_pylist(), total, pictures, scored, strict=True
     ):
-        grid = tuple(int(v) for v in held or ())
+        grid = tuple(-1 if v is None else int(v) for v in held or ())
         fits = not grid and picture is None
         if known and image:
             fits = (

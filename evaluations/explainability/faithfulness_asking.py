@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from evaluations.context import derive_seed
 from evaluations.explainability import naopc, playing
-from evaluations.explainability.attribution_asking import chosen, explainer_of
+from evaluations.explainability.attribution_asking import chosen, explainer_of, refuse_what_only_answers
 from evaluations.explainability.games import Game, Remembered, everything, without_each
 from evaluations.explainability.perturbation_curves import ask, counts, only_top, order_of, without_top
 from evaluations.names import shorts
@@ -49,6 +49,7 @@ def ask_shard(
     model: Any, data: Dataset, params: FaithfulnessParams, ctx: Context, shard: Shard
 ) -> ShardState:
     """Records of RECORDS. An example with fewer than two features, or too many, has features and no numbers."""
+    refuse_what_only_answers(model)
     every = playing.sample(data, params.examples, ctx)
     rows = every[shard.start : shard.stop]
     bounded = bounded_rows(data, every, params, ctx)

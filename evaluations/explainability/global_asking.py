@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from evaluations.context import derive_seed
 from evaluations.explainability import playing
-from evaluations.explainability.attribution_asking import chosen, explainer_of
+from evaluations.explainability.attribution_asking import chosen, explainer_of, refuse_what_only_answers
 from evaluations.explainability.games import Game, everything
 from evaluations.explainability.perturbation_curves import ask
 from evaluations.names import shorts, visible
@@ -50,6 +50,7 @@ def explained_rows(data: Dataset, rows: NDArray[np.int64], params: GlobalParams,
 
 def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, shard: Shard) -> ShardState:
     """Records of RECORDS. An example without features, or with too many, has no numbers."""
+    refuse_what_only_answers(model)
     if data.modality is Modality.TABULAR and data.ref.columns(Role.TARGET):
         data.class_indices(model.labels)  # refuse a label mismatch before the work, not after it
     every = rows_of(data, params, ctx)
@@ -62,7 +63,7 @@ def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, sha
     for i, row in enumerate(rows):
         ctx.stop_if_cancelled()
         game = None if clean.errors[i] else play(int(row))
-        names = [] if game is None else named(game.features[: params.most_features + 1], data.modality)
+        names = [] if game is None else named(game.features, data.modality, params.most_features + 1)
         made, falls = np.empty(0), np.empty(0)
         if game is not None and 1 <= len(names) <= params.most_features:
             target = int(clean.probs[i].argmax())
@@ -94,9 +95,11 @@ def ask_shard(model: Any, data: Dataset, params: GlobalParams, ctx: Context, sha
     return ShardState(table, {"errors": int(clean.errors.sum()), "truncated": model.usage.truncated})
 
 
-def named(features: Sequence[str], modality: Modality) -> list[str]:
-    """Tokens by what they are made of, wherever they stand; columns and cells by name and place."""
-    return [visible(name) for name in features] if modality is Modality.TEXT_CLASSIFIER else shorts(features)
+def named(features: Sequence[str], modality: Modality, most: int) -> list[str]:
+    """Tokens by what they are made of, wherever they stand; columns, all of them, and cells by name and place."""
+    if modality is Modality.TEXT_CLASSIFIER:
+        return [visible(name) for name in features[:most]]
+    return shorts(features if modality is Modality.TABULAR else features[:most])
 
 
 def without_each_token(game: Game, names: list[str], target: int) -> NDArray[np.float64]:

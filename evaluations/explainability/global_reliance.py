@@ -75,10 +75,11 @@ class GlobalParams(ScoredParams):
     )
     least: int = Field(
         default=5,
-        ge=2,
+        ge=5,
         le=1000,
         title="Fewest occurrences",
-        description="Features found in fewer examples are not shown.",
+        description="Features found in fewer examples, or tokens in fewer different texts, are not shown: they could "
+        "name someone.",
     )
     top: int = Field(
         default=20, ge=1, le=100, title="Features shown", description="So many are shown, the largest first."

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from scipy import special
 
 from evaluations import charts, stats
+from evaluations.explainability.attributing import Unit
 from evaluations.explainability.global_asking import RECORDS, explained_rows, rows_of
 from evaluations.explainability.listed import LARGEST, lengths_are, mean_within, names, numbers
 from evaluations.names import short, visible
@@ -48,6 +49,11 @@ class Leaning:
     clusters: NDArray[np.str_] | None
     max_error_rate: float
     log_odds: bool  # attributions are in log-odds, not in probability
+    alike: NDArray[np.int64]  # (n,) equal for examples with the same text
+
+    def frequent(self, rows: Collection[int], least: int) -> bool:
+        """Whether a feature of these examples may be named: a token that few texts hold may name someone."""
+        return len(np.unique(self.alike[list(rows)])) >= least
 
     def coverage(self) -> Coverage:
         errors, skipped, n = int(self.error.sum()), int(self.skipped.sum()), len(self.features)
@@ -86,6 +92,12 @@ def collect(states: Sequence[ShardState], data: Dataset, params: GlobalParams, c
     text = data.modality is Modality.TEXT_CLASSIFIER
     lengths_are(values, np.where(scored & explained, total, 0))
     lengths_are(masked, np.where(scored & text, tokens, 0))
+    units = {str(u) for u, e in zip(table.column("unit").to_pylist(), scored & explained, strict=True) if e}
+    if len(units) > 1 or not units <= {*get_args(Unit)}:
+        raise EvaluationError("bad_records", "The records mix units of attributions. Run it again.")
+    alike: NDArray[np.int64] = np.arange(len(rows), dtype=np.int64)
+    if text:
+        alike = np.unique(np.array([data.texts[row] for row in rows], dtype=object), return_inverse=True)[1]
     lost, sensitive = None, frozenset[str]()
     if data.modality is Modality.TABULAR:
         protected = data.ref.columns(Role.SENSITIVE)
@@ -115,7 +127,8 @@ def collect(states: Sequence[ShardState], data: Dataset, params: GlobalParams, c
         skipped=skipped,
         clusters=None if data.clusters is None else data.clusters[rows],
         max_error_rate=params.max_error_rate,
-        log_odds="log-odds" in table.column("unit").to_pylist(),
+        log_odds="log-odds" in units,
+        alike=alike,
     )
 
 
@@ -163,7 +176,7 @@ def attributed(found: Leaning, params: GlobalParams) -> Found:
     for i, values in enumerate(found.values):
         for name, value in zip(found.features[i], np.abs(values), strict=True) if len(values) else ():
             sizes[name][i] = sizes[name].get(i, 0.0) + float(value)
-    held = {name: by_row for name, by_row in sizes.items() if len(by_row) >= params.least}
+    held = {name: by_row for name, by_row in sizes.items() if found.frequent(by_row, params.least)}
     if not held:
         return _nothing("mean_attribution", found, f"No feature occurs in {params.least} explained examples.")
     means = {name: float(np.mean(list(by_row.values()))) for name, by_row in held.items()}
@@ -195,7 +208,7 @@ def masking(found: Leaning, params: GlobalParams) -> Found:
             zip(dict.fromkeys(found.features[i]), answers[1:], strict=True) if len(answers) else ()
         ):
             drops[name][i] = float(answers[0] - value)
-    held = {name: by_row for name, by_row in drops.items() if len(by_row) >= params.least}
+    held = {name: by_row for name, by_row in drops.items() if found.frequent(by_row, params.least)}
     if not held:
         return _nothing("masking_drop", found, f"No token occurs in {params.least} examples.")
     tested = []
@@ -242,12 +255,12 @@ def permuted(found: Leaning, params: GlobalParams) -> Found:
     """Accuracy lost by shuffling each column, the largest first."""
     if found.lost is None:
         return _nothing("permutation_importance", found, UNLABELLED)
-    columns = next(held for held in found.features if held)
-    if len(columns) != found.lost.shape[1]:
-        raise EvaluationError("bad_records", "A record lacks answers to shuffled columns. Run it again.")
     known = ~np.isnan(found.lost).any(axis=1)
     if not known.any():
         return _nothing("permutation_importance", found, "No row was answered with every column shuffled.")
+    columns = next(held for held in found.features if held)
+    if len(columns) != found.lost.shape[1]:
+        raise EvaluationError("bad_records", "A record lacks answers to shuffled columns. Run it again.")
     means = np.nanmean(found.lost, axis=0)
     order = np.lexsort((columns, -means))[: params.top]
     level = 1 - FALSE_DISCOVERIES * len(order) / len(columns)

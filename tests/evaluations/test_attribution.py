@@ -226,6 +226,7 @@ LIES = {
     "an unknown unit": _replaced("unit", lambda _: "dollars"),
     "a picture of a row": _replaced("picture", lambda _: b"\x89PNG"),
     "a convergence delta": _replaced("delta", lambda _: [0.1]),
+    "no probability": _replaced("start", lambda v: [-0.5 for _ in v]),
     "more seeds": _replaced("start", lambda v: [*v, 0.5]),
     "more features": _replaced("features", lambda v: v * 1000),
 }
@@ -274,8 +275,18 @@ def test_a_picture_must_have_the_size_that_it_claims(tmp_path: Path) -> None:
         _replaced("grid", lambda v: [*v[:2], 10**6, 10**6]),
         _replaced("grid", lambda v: [1, 1, *v[2:]]),
         _replaced("grid", lambda v: [-7, -7, *v[2:]]),
+        _replaced("grid", lambda v: [None, *v[1:]]),
         _replaced("picture", lambda v: v[:-1]),
     ):
         with pytest.raises(EvaluationError) as error:
             EVALUATION.merge([ShardState(lie(state.records))], rows, params, ctx)
         assert error.value.code == "bad_records"
+
+
+def test_a_token_is_named_where_different_texts_hold_it(text: Any, tmp_path: Path) -> None:
+    model, ref = text
+    roles = {"id": Role.ID, "text": Role.INPUT}
+    held = ["the good film"] * 6 + [f"the {word} plot" for word in ("bad", "dull", "great", "fun", "slow")]
+    table = pd.DataFrame({"id": [f"t{i:02d}" for i in range(len(held))], "text": held})
+    result = run(model, ref, table, roles, tmp_path, method="occlusion")
+    assert {row[0] for chart in result.charts for row in chart.rows} == {"the", "plot"}

@@ -301,3 +301,12 @@ def test_forged_numbers_are_refused(tmp_path: Path) -> None:
         with pytest.raises(EvaluationError) as error:
             faithfulness_scores.collect([forged(name, change)], data, params, ctx)  # type: ignore[arg-type]  # as above
         assert error.value.code == "bad_records", name
+
+
+def test_a_service_is_not_asked_thousands_of_times(tmp_path: Path) -> None:
+    model: Any = answering()
+    model.question, model.identity, model.at_once, model.stopped, model.probe = "", "", 8, None, dict
+    with pytest.raises(EvaluationError, match="service") as error:
+        evaluate(tmp_path, weighed(5), model)
+    assert error.value.skipped
+    assert model.usage.queries == 0

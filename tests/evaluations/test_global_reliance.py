@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -205,11 +206,13 @@ def test_forged_records_are_refused(tmp_path: Path) -> None:
         global_scores.reliance(found, params)
 
     judge(state.records)
+    units = itertools.cycle(["probability", "log-odds"])
     for name, change in {
         "shuffled": lambda held: [9] * len(held),
         "values": lambda held: [float("nan")] * len(held),
         "features": lambda held: ["label"] * len(held),
         "masked": lambda held: [0.5],
+        "unit": lambda held: next(units),
     }.items():
         column = state.records.column_names.index(name)
         field = state.records.schema.field(column)
@@ -230,3 +233,35 @@ def test_long_column_names_are_cut_and_stay_apart(tmp_path: Path) -> None:
         slices = list(by_slice(result, name))
         assert len(slices) == 2
         assert all(len(one) < 200 for one in slices)
+
+
+def test_a_table_of_many_columns_loses_accuracy_all_the_same(tmp_path: Path) -> None:
+    table = make.frame(20).assign(more=1.0, most=2.0)
+    roles = make.TABULAR_ROLES | {"more": Role.INPUT, "most": Role.INPUT}
+    model = make.Answering(two_columns)
+    model.columns = None
+    result = on_table(tmp_path, table, model, roles, most_features=2)
+    assert result.coverage.skipped == 20
+    assert len(by_slice(result, "permutation_importance")) == 4
+    (none,) = by_slice(result, "mean_attribution").values()
+    assert none.status is MetricStatus.NOT_ESTIMABLE
+
+
+def test_without_any_answer_nothing_is_estimated_whatever_is_allowed(tmp_path: Path) -> None:
+    result = on_table(tmp_path, make.frame(20), make.Answering(make.never), max_error_rate=1)
+    assert {metric.status for metric in result.metrics} == {MetricStatus.NOT_ESTIMABLE}
+
+
+def test_a_token_of_one_text_is_not_named_however_often_the_text_comes(bert: Any, tmp_path: Path) -> None:
+    texts = ["good film"] * 12 + [f"plot {word}" for word in ("bad", "dull", "great", "fun", "slow", "fine")]
+    result = on_texts(bert, tmp_path, texts, explained=len(texts))
+    assert set(by_slice(result, "mean_attribution")) == {"token=plot"}
+
+
+def test_a_service_is_not_asked_thousands_of_times(tmp_path: Path) -> None:
+    model: Any = make.Answering(two_columns)
+    model.question, model.identity, model.at_once, model.stopped, model.probe = "", "", 8, None, dict
+    with pytest.raises(EvaluationError, match="service") as error:
+        on_table(tmp_path, make.frame(5), model)
+    assert error.value.skipped
+    assert model.usage.queries == 0
