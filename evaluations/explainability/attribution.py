@@ -75,7 +75,7 @@ class AttributionParams(ScoredParams):
         ge=1,
         le=100,
         title="Background rows",
-        description="How many other rows of a table give the values of an absent column.",
+        description="How many rows of a table give the values of an absent column.",
     )
     continuation: int = Field(
         default=5,
@@ -119,8 +119,9 @@ class AttributionEvaluation:
             unit="score",
             direction=Direction.LOWER,
             formula="mean over examples of |Σφ − (f(x) − E f)|, E f the output with every feature absent, f the "
-            "probability of the predicted class (its log-odds for boosted trees and linear models); t interval, "
-            "clustered where rows are",
+            "probability of the predicted class, as the model itself answers (for boosted trees and linear models its "
+            "log-odds, of several classes its raw score, known but for what all classes have in common; of those that "
+            "round to the model's probability at 1e-6 the nearest); t interval, clustered where rows are",
             reference=LUNDBERG,
             plain="The parts of an explanation miss what they should add up to by {value} on average.",
         ),
@@ -150,7 +151,7 @@ class AttributionEvaluation:
             direction=Direction.HIGHER,
             formula="mean over examples of the mean Spearman correlation of φ over all pairs of seeds; Wilson's "
             "interval at the number of yes/no examples with the same variance; 1 without interval where the method "
-            "draws nothing",
+            "draws nothing, and SHAP's partition explainer draws to break ties only",
             reference="Slack et al. 2021, arXiv 2008.05030 (instability over seeds)",
             plain="Explained again with other random draws, the order of the features agrees to {value}.",
         ),

@@ -35,7 +35,7 @@ ERASER = "DeYoung et al. 2020, ERASER, arXiv 1911.03429"
 EDIN = "Edin et al. 2024, arXiv 2408.08137"
 REMOVED = (
     "a token is masked or deleted (parameter), a grid cell shows the image's mean colour, a column takes the values "
-    "of 20 other rows, averaged over"
+    "of 20 rows drawn from the data, averaged over"
 )
 PAIRED = "mean over examples, t interval, clustered where rows are"
 

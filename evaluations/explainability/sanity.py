@@ -180,7 +180,8 @@ class Sanity:
             unit="score",
             direction=Direction.HIGHER,
             formula="mean over pairs of `seeds` seeds of Spearman's ρ between the attributions of an example; mean "
-            "over the repeated examples, Wilson-type interval of a bounded mean",
+            "over the repeated examples whose attributions vary with every seed, Wilson-type interval of a bounded "
+            "mean; 1 by itself where the method draws nothing, and SHAP's partition explainer draws to break ties only",
             reference="Spearman 1904, Am. J. Psychol. 15:72",
             plain="Explained again with another seed, features are ranked with an agreement of {value} (1: the same).",
         ),
@@ -268,7 +269,7 @@ class Sanity:
             metrics=metrics,
             charts=sanity_scores.drawn(found, metrics),
             examples=sanity_scores.examples(found),
-            warnings=sanity_scores.warnings(found, params),
+            warnings=sanity_scores.warnings(found, params, metrics),
             coverage=found.coverage(),
         )
 

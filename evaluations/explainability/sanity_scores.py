@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from evaluations import charts, stats
 from evaluations.explainability import playing
+from evaluations.explainability.attribution_scores import rank_agreement
 from evaluations.explainability.emprt import histogram_entropy, share_entropy
 from evaluations.explainability.listed import (
     LARGEST,
@@ -46,6 +45,7 @@ NAMES = (
     "shortcut_untaught", "shortcut_chance", "shortcut_learnt", "shortcut_without",
 )  # fmt: skip
 LEARNT = 0.9  # share of examples in which the sign has to decide, before an explanation is blamed
+DRAWS_NOTHING = ("integrated_gradients", "occlusion")
 SHOWN = 5  # planted examples that were found, and that were missed
 UNRANKED = "No example has two features or more, so there was nothing to explain."
 
@@ -123,7 +123,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SanityParams, c
         if repeated[i]:
             size[i] = np.linalg.norm(values)
             change[i] = largest_change(values, read["nearby"][i].reshape(-1, count))
-            agreement[i] = mean_rank_correlation(np.vstack([values, read["seeds"][i].reshape(-1, count)]))
+            agreement[i] = rank_agreement(np.vstack([values, read["seeds"][i].reshape(-1, count)]))
         place, which[i] = plant_of(ids[i], count, ctx)
         answers = read["planted_probs"][i].reshape(3, -1).argmax(axis=1)
         decides[i] = answers[0] == which[i] and answers[1] == 1 - which[i]
@@ -154,18 +154,6 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SanityParams, c
         planted=read["planted"],
         planted_features=names(table.column("planted_features")),
     )
-
-
-def mean_rank_correlation(values: NDArray[np.float64]) -> float:
-    """Mean over pairs of rows of (m, F) attributions of Spearman's ρ; equal rows agree, also where they are flat."""
-    ranks = rankdata(values, axis=1)
-    ranks -= ranks.mean(axis=1, keepdims=True)
-    found = []
-    for a, b in combinations(range(len(values)), 2):
-        scale = float(np.sqrt((ranks[a] ** 2).sum() * (ranks[b] ** 2).sum()))
-        alike = float(np.array_equal(values[a], values[b]))
-        found.append(alike if scale == 0 else float(ranks[a] @ ranks[b]) / scale)
-    return float(np.mean(found))
 
 
 def measure(found: Checked, params: SanityParams, ctx: Context) -> list[Metric]:
@@ -240,7 +228,8 @@ def _agreement(found: Checked) -> Metric:
     known = ~np.isnan(found.agreement)
     counted = known | (found.repeated & found.error)
     if not known.any():
-        return not_estimable("seed_correlation", int(counted.sum()), "No example was explained repeatedly.")
+        reason = "No example has explanations that vary over its features, with every seed."
+        return not_estimable("seed_correlation", int(counted.sum()), reason)
     return mean_correlation("seed_correlation", found.agreement[counted], found.clusters_of(counted))
 
 
@@ -293,8 +282,17 @@ def drawn(found: Checked, metrics: Sequence[Metric]) -> list[Chart]:
     ]
 
 
-def warnings(found: Checked, params: SanityParams) -> list[str]:
+def warnings(found: Checked, params: SanityParams, metrics: Sequence[Metric]) -> list[str]:
     said = []
+    if params.method in DRAWS_NOTHING:
+        said.append(f"{params.method} draws nothing at random: its agreement between seeds is 1 by itself.")
+    named = {metric.name: metric.interval for metric in metrics}
+    taught, untaught = named["shortcut_precision"], named["shortcut_untaught"]
+    if taught and untaught and untaught.high >= taught.low:
+        said.append(
+            "Explanations of the model that was never taught the planted sign name it first about as often: that it "
+            "is named says nothing of what they find."
+        )
     if len(found.ids) < params.examples:
         said.append(f"The data set has only {len(found.ids)} examples; {params.examples} were asked for.")
     if found.skipped.any():

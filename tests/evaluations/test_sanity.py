@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from evaluations.explainability.games import ImageGame, TextGame
 from evaluations.explainability.randomised import fresh
 from evaluations.models.loader import load
 from evaluations.spec import EvaluationError, EvaluationResult, Metric, MetricStatus, Modality, ModelRef, Role
+from evaluations.stats.proportions import wilson
 from tests.evaluations import kinds, make
 
 SANITY = catalogue.get("explainability.sanity")
@@ -95,15 +97,6 @@ def test_complexity_is_the_entropy_of_the_histogram() -> None:
     assert emprt.histogram_entropy(np.full(7, 0.3)) == 0
     for flat in (np.zeros(7), np.full(7, 0.3)):
         assert emprt.share_entropy(flat) == pytest.approx(np.log(7))
-
-
-def test_rank_correlation_agrees_with_scipy() -> None:
-    rng = np.random.default_rng(1)
-    values = np.round(rng.normal(size=(3, 12)), 1)  # with ties
-    pairs = [scipy.stats.spearmanr(values[a], values[b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
-    assert sanity_scores.mean_rank_correlation(values) == pytest.approx(np.mean(pairs))
-    assert sanity_scores.mean_rank_correlation(np.ones((3, 4))) == 1
-    assert sanity_scores.mean_rank_correlation(np.array([[1.0, 2], [1, 1]])) == 0
 
 
 def test_change_under_nearby_inputs_agrees_with_captum() -> None:
@@ -274,6 +267,29 @@ def test_a_shortcut_that_was_not_learnt_is_said(bert: Any, tmp_path: Path, remov
     assert "Raise the steps" in got["shortcut_precision"].reason
     assert got["emprt"].value is not None
     assert got["seed_correlation"].value == 1
+
+
+def test_flat_explanations_agree_with_nothing(
+    bert: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(attributing.EXPLAINERS, "occlusion", constant)
+    result = run(bert, tmp_path, make.sentences(8), **QUICK)
+    assert named(result)["seed_correlation"].status is MetricStatus.NOT_ESTIMABLE
+    assert any("occlusion draws nothing" in said for said in result.warnings)
+
+
+def test_a_sign_that_is_named_without_teaching_too_says_nothing() -> None:
+    def told(taught: float, untaught: float) -> list[str]:
+        rates = {"shortcut_precision": taught, "shortcut_untaught": untaught}
+        metrics = [
+            Metric(name=name, value=p, interval=wilson(p * 100, 100), n=100) for name, p in rates.items()
+        ]
+        found: Any = SimpleNamespace(ids=["a"] * 120, skipped=np.zeros(120, dtype=bool))
+        return sanity_scores.warnings(found, SANITY.Params(), metrics)  # type: ignore[arg-type]
+
+    assert told(0.95, 0.1) == []
+    (said,) = told(0.95, 0.93)
+    assert "never taught" in said
 
 
 def test_a_tie_with_the_planted_sign_does_not_count_as_found() -> None:
