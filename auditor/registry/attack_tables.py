@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,14 +97,14 @@ def read(source: bytes | Path, roles: dict[str, str]) -> AttackTable:
             types = _types(opened.schema_arrow, roles, pa)
             if opened.metadata.num_rows > MAX_ROWS:
                 raise refused(f"The file has more than {MAX_ROWS:,} attacks.")
-            if _unpacked(opened.metadata, types) > MAX_BYTES:
+            if _unpacked(opened.metadata) > MAX_BYTES:
                 raise _large()
         texts = [name for name, kind in types.items() if kind in ("string", "binary")]
         file = pa.BufferReader(source) if isinstance(source, bytes) else str(source)
         # dictionaries stay as stored: a long value repeated many times is one until it is counted that many times
         with parquet.ParquetFile(file, read_dictionary=texts, **limits) as opened:
             rows = _rows(opened.iter_batches(batch_size=BATCH_ROWS, columns=list(types)), types, roles)
-    except (ValueError, OSError, RecursionError) as error:  # pyarrow's errors are among them
+    except (ValueError, OSError, IndexError, RecursionError) as error:  # pyarrow's errors are among them
         raise refused(f"It cannot be read: {str(error)[:200]}.") from error
     if not rows:
         raise refused("It holds no attack.")
@@ -120,12 +120,12 @@ def _large() -> DomainError:
     return refused(f"Its rows take more than {MAX_BYTES // 2**20} MiB.")
 
 
-def _unpacked(metadata: Any, wanted: Iterable[str]) -> int:
-    """Bytes that the wanted columns take before values are repeated, as the file says of itself."""
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    columns = (group.column(k) for group in groups for k in range(group.num_columns))
-    names = set(wanted)
-    return sum(column.total_uncompressed_size for column in columns if column.path_in_schema in names)
+def _unpacked(metadata: Any) -> int:
+    """Bytes that the values take before they are repeated, as the file says of itself.
+
+    Its groups of rows are asked, not its columns: pyarrow ends the process at a column whose description is damaged.
+    """
+    return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
 
 
 def _types(schema: Any, roles: dict[str, str], pa: Any) -> dict[str, str]:

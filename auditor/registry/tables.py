@@ -88,7 +88,7 @@ def inspect_table(
                 _few(counter, found, column, MAX_GROUPS)
     except DomainError:
         raise
-    except (ValueError, RecursionError, OSError) as error:  # pyarrow's errors are ValueErrors and OSErrors
+    except (ValueError, OSError, IndexError, RecursionError) as error:  # pyarrow's errors are among them
         raise _refused(
             "table_unreadable",
             f"The file cannot be read as {format}: {str(error)[:200]}. Save it again as {format} in UTF-8.",
