@@ -61,6 +61,8 @@ def _through(step: Any, origin: list[int], names: list[str]) -> list[int] | None
         return origin
     if kind == "ColumnTransformer":
         return _side_by_side(step, origin, names)
+    if kind == "FunctionTransformer" and step.func is None:  # what scikit-learn makes of "passthrough"
+        return origin
     widened = getattr(step, "add_indicator", False)
     dropped = kind == "SimpleImputer" and any(value != value for value in step.statistics_)
     return origin if kind in APART and not widened and not dropped else None

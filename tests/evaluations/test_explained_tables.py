@@ -18,7 +18,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from evaluations.explainability import opened
@@ -170,6 +170,19 @@ def test_a_linear_model_of_three_classes_is_read_in_log_odds() -> None:
     found = EXPLAINERS["linear_shap"](game, 2, RNG)
     step = game.row.to_numpy()[0] - game.background.to_numpy().mean(axis=0)
     np.testing.assert_allclose(found.values, made.coef_[2] * step, atol=1e-9)
+
+
+def test_columns_that_pass_a_transformer_unchanged_stay_apart() -> None:
+    coded = X.assign(a=pd.cut(X.a, 3, labels=["low", "mid", "high"]).astype(str))
+    steps = ColumnTransformer([("coded", OrdinalEncoder(), ["a"]), ("same", "passthrough", ["d", "b"])])
+    rest = ColumnTransformer([("coded", OrdinalEncoder(), ["a"])], remainder="passthrough")
+    for made in (steps, rest):
+        forest = RandomForestClassifier(8, max_depth=4, random_state=0)
+        model = of_estimator(make_pipeline(made, forest).fit(coded, TWO))
+        game = TableGame(model, coded.iloc[[3]], coded.iloc[10:22])
+        assert chosen("auto", game) == "tree_shap"
+        found = EXPLAINERS["tree_shap"](game, 1, RNG)
+        np.testing.assert_allclose(found.values, exact_shapley(game, 1), atol=1e-6)
 
 
 def test_mixed_columns_and_strangers_are_explained_by_permutations_and_say_so() -> None:
