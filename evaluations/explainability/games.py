@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evaluations.models.protocol import Classifier, ImageNetwork, TokenReader
 
 Removal = Literal["mask", "delete"]
+ROWS_AT_ONCE = 10_000  # of a table, in memory: a coalition is as many rows as the background has
 SPECIAL_TO_MASK = ("mask_token_id", "unk_token_id", "pad_token_id")
 
 
@@ -114,17 +115,23 @@ class TableGame:
         self.features = tuple(str(name) for name in row.columns)
 
     def outputs(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
+        if not len(present):
+            return np.empty((0, len(self.model.labels)))
+        step = max(1, ROWS_AT_ONCE // len(self.background))
+        return np.concatenate(
+            [self._averaged(present[start : start + step]) for start in range(0, len(present), step)]
+        )
+
+    def _averaged(self, present: NDArray[np.bool_]) -> NDArray[np.float64]:
         import pandas as pd
 
         size = len(self.background)
-        if not len(present):
-            return np.empty((0, len(self.model.labels)))
         here = np.repeat(present, size, axis=0)
-        other = pd.concat([self.background] * len(present), ignore_index=True)
-        asked = other.copy()
-        for k, name in enumerate(other.columns):
-            own = pd.Series([self.row[name].iloc[0]] * len(other), dtype=self.row[name].dtype)
-            asked[name] = own.where(here[:, k], other[name])
+        other = np.tile(np.arange(1, size + 1), len(present))
+        held = pd.concat([self.row, self.background], ignore_index=True)
+        asked = pd.DataFrame(
+            {name: held[name].array.take(np.where(here[:, k], 0, other)) for k, name in enumerate(held)}
+        )
         probs = self.model.predict_proba(asked).probs
         mean: NDArray[np.float64] = probs.reshape(len(present), size, -1).mean(axis=1)
         return mean

@@ -65,3 +65,19 @@ def test_occlusion_finds_the_column_that_the_model_reads() -> None:
     found = occlusion(game, 1, np.random.default_rng(0))
     assert found.values[1] == pytest.approx(0)
     assert found.values[0] == pytest.approx(1 / (1 + np.exp(-4)) - 0.5)
+
+
+def test_a_wide_question_about_a_table_is_asked_in_parts() -> None:
+    asked: list[int] = []
+
+    def counted(rows: pd.DataFrame) -> np.ndarray:
+        asked.append(len(rows))
+        return make.logistic(rows)
+
+    table = make.frame(40)[["x", "z"]]
+    game = TableGame(make.Answering(counted), table.iloc[[0]], table)
+    present = np.random.default_rng(0).random((600, 2)) < 0.5
+    found = game.outputs(present)
+    assert max(asked) <= 10_000 < sum(asked)
+    wanted = [game.outputs(one[None])[0] for one in present[::97]]
+    np.testing.assert_allclose(found[::97], wanted)
