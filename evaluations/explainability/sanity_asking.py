@@ -67,6 +67,7 @@ class Tools:
     copy: planted.Taught
 
     def explain(self, game: Game, target: int, draws: str) -> NDArray[np.float64]:
+        self.ctx.stop_if_cancelled()  # an example is explained up to some dozen times
         method = chosen(self.params.method, game)
         return explainer_of(method, self.params.max_evals)(game, target, self.ctx.rng(draws)).values
 

@@ -269,6 +269,29 @@ def test_a_shortcut_that_was_not_learnt_is_said(bert: Any, tmp_path: Path, remov
     assert got["seed_correlation"].value == 1
 
 
+def test_a_cancelled_run_ends_before_the_next_explanation(
+    bert: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, ref = bert
+    made: list[int] = []
+
+    def counted(game: Any, target: int, rng: np.random.Generator) -> attributing.Attribution:
+        made.append(target)
+        return constant(game, target, rng)
+
+    monkeypatch.setitem(attributing.EXPLAINERS, "occlusion", counted)
+    asked = make.request(SANITY.name, make.data_ref(make.sentences(4), tmp_path, TEXT), ref, **QUICK)
+    params = SANITY.Params.model_validate(asked.params)
+    data = dataset.read(asked.data, Modality.TEXT_CLASSIFIER)
+    (shard,) = SANITY.plan(data.rows, params).shards
+    with pytest.raises(EvaluationError) as error:
+        SANITY.run_shard(
+            model, data, params, Context(asked, tmp_path, is_cancelled=lambda: bool(made)), shard
+        )
+    assert error.value.code == "cancelled"
+    assert len(made) == 1
+
+
 def test_flat_explanations_agree_with_nothing(
     bert: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
