@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class BoostedClassifier:
-    """`ask` maps a frame to class probabilities (n, K). `trees` is the library's Booster, where it reads numbers only."""
+    """`ask` maps a frame to class probabilities (n, K). `trees` is the library's Booster, if it reads numbers only."""
 
     modality: ClassVar[Modality] = Modality.TABULAR
     access: ClassVar[Access] = Access.LABEL | Access.PROBS

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SHARD_EXAMPLES = 50  # they share batches
 TARGETS = 9  # at most
+EXPLAINING = 8 * 2 * (7 * 7 + 2)  # queries: of the successes that are shown, before and after, cell by cell
 WITHSTANDING = 1 / 3  # share of the examples that meet every attack, for the forecast only
 CROCE = "Croce & Hein 2020, arXiv 2003.01690"
 TITLES = {
@@ -197,14 +198,12 @@ class ImageAutoAttack:
     )
 
     def plan(self, data_rows: int, params: ImageAutoAttackParams) -> Plan:
-        from evaluations.robustness.image_explained import QUERIES
-        from evaluations.robustness.image_files import SHOWN
         from evaluations.stats import smallest_detectable_effect
 
         n = min(params.examples, data_rows)
         check = min(params.check_examples, n)
         to_the_end = 3 * TARGETS * params.iterations + params.square_queries  # FAB looks twice a step
-        explained = SHOWN * QUERIES if params.explain else 0
+        explained = EXPLAINING if params.explain else 0
         each = params.iterations + WITHSTANDING * to_the_end
         return Plan(
             shards=shards(n, SHARD_EXAMPLES),

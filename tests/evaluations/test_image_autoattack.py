@@ -20,7 +20,7 @@ from evaluations.context import Context
 from evaluations.data import dataset
 from evaluations.engine.score_store import ScoreStore
 from evaluations.models.loader import load
-from evaluations.robustness import image_autoattack_run, image_files
+from evaluations.robustness import image_autoattack_run, image_explained, image_files
 from evaluations.robustness.image_autoattack import EVALUATION, ImageAutoAttackParams
 from evaluations.robustness.image_autoattack_scores import collect
 from evaluations.spec import (
@@ -459,3 +459,11 @@ def test_records_that_no_honest_run_writes_are_refused(column: str, change: Any,
     with pytest.raises(EvaluationError) as error:
         EVALUATION.merge([changed(state, column, change)], data, params, ctx)
     assert error.value.code == "bad_records"
+
+
+def test_the_plan_counts_what_explaining_the_shown_successes_asks() -> None:
+    plain, explained = (
+        EVALUATION.plan(100, ImageAutoAttackParams(explain=explain)) for explain in (False, True)
+    )
+    more = explained.expected_queries - plain.expected_queries
+    assert more == image_files.SHOWN * image_explained.QUERIES
