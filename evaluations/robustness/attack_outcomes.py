@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from evaluations.robustness.attack_specs import AttackParams
 
 SHOWN = 20  # examples on the result
+SATURATED = (
+    1e-6  # so near 1 single precision, in which searches compare probabilities, loses what a change does
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Outcomes:
     too_long: int  # examples left out
     other_script: int  # the same
     graded: bool  # whether the model states probabilities
+    sure: NDArray[np.bool_]  # right, with a probability so near 1 that a search sees nothing move
 
     @property
     def n(self) -> int:
@@ -158,6 +162,8 @@ def collect(
     probs, silent = read_probs(table.column("probs"), len(labels))
     truth = data.class_indices(labels)[rows]
     right = ~silent & (np.argmax(np.nan_to_num(probs), axis=1) == truth)
+    graded = all(GRADED not in (s.records.schema.metadata or {}) for s in states)
+    sure = right & graded & (np.nan_to_num(probs).max(axis=1, initial=0.0) >= 1 - SATURATED)
     return Outcomes(
         ids=table.column("example_id").to_pylist(),
         labels=labels,
@@ -166,11 +172,12 @@ def collect(
         probs=probs,
         silent=silent,
         clusters=None if data.clusters is None else data.clusters[rows],
-        tried={search: _tried(table, search, texts, right, truth, len(labels)) for search in wanted},
+        tried={search: _tried(table, search, texts, right, truth, len(labels), sure) for search in wanted},
         records=table,
         too_long=why.count("long"),
         other_script=why.count("script"),
-        graded=all(GRADED not in (s.records.schema.metadata or {}) for s in states),
+        graded=graded,
+        sure=sure,
     )
 
 
@@ -181,7 +188,9 @@ def _tried(
     right: NDArray[np.bool_],
     truth: NDArray[np.int64],
     classes: int,
+    blind: NDArray[np.bool_],
 ) -> Tried:
+    """`blind` marks answers so sure that the search could not tell what brings it nearer: not winning says nothing."""
     changed = table.column(f"{search.key}_text").to_pylist()
     probs, unscored = read_probs(table.column(f"{search.key}_probs"), classes)
     queries = np.array(
@@ -202,7 +211,9 @@ def _tried(
     won = claimed & ~unscored & holds
     return Tried(
         won=won,
-        unknown=right & ~won & (np.isnan(queries) | (claimed & unscored)),
+        unknown=right
+        & ~won
+        & (np.isnan(queries) | (claimed & unscored) | (blind & (search.recipe != REDUCTION))),
         texts=changed,
         probs=probs,
         queries=np.where(right, queries, np.nan),

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from evaluations.spec import Evaluation
 
 REDUCED_SHOWN = 5
-SATURATED = (
-    1e-6  # below it single precision, in which attacks compare probabilities, loses what a change does
-)
-BLIND = 0.1  # of the right answers: so many may be as sure before it is told
 
 
 def of(
@@ -163,14 +159,13 @@ def _probabilities(
 
 def _blind(outcomes: Outcomes) -> str:
     """Where answers are so sure that their probabilities hardly move, or ""."""
-    right = int(outcomes.right.sum())
-    sure = int((outcomes.probs[outcomes.right].max(axis=1, initial=0.0) >= 1 - SATURATED).sum())
-    if sure <= BLIND * right:
+    sure = int(outcomes.sure.sum())
+    if not sure:
         return ""
     return (
-        f"{sure} of {right} right answers state a probability of 1, to six decimals. There the attacks cannot tell "
-        "which change brings them nearer, so that success may be too low: outputs scaled up or rounded hide weakness, "
-        "and do not mend it."
+        f"{sure} of {int(outcomes.right.sum())} right answers state a probability of 1, to six decimals. There the "
+        "attacks cannot tell which change brings them nearer: where they found nothing, that counts as no result. "
+        "Outputs scaled up or rounded hide weakness, and do not mend it."
     )
 
 

@@ -203,7 +203,7 @@ def test_a_model_without_weights_that_only_names_classes_is_attacked(bert: Model
     assert not any(fact.startswith("probability") for example in result.examples for fact in example.facts)
 
 
-def test_a_model_that_is_sure_of_everything_is_told_to_blind_the_attacks(tmp_path: Path) -> None:
+def test_a_model_that_is_sure_of_everything_blinds_the_attacks_and_gets_no_rate(tmp_path: Path) -> None:
     """Outputs scaled up: the same answers, and no way to tell that one misspelt word is half the way."""
 
     def praise(scale: float) -> Any:
@@ -220,7 +220,7 @@ def test_a_model_that_is_sure_of_everything_is_told_to_blind_the_attacks(tmp_pat
     asked = make.request(evaluation.name, make.data_ref(table, tmp_path, make.TEXT_ROLES), MODEL)
     plain, sure = (make.evaluate(evaluation, praise(scale), asked, tmp_path) for scale in (1, 1000))
     rates = [make.values(result)["attack_success_rate", "all"] for result in (plain, sure)]
-    assert rates == [1, 0]
+    assert rates == [1, None]  # never a pass: the search saw nothing, which is not that there is nothing
     assert "4 of 4 right answers state a probability of 1" in " ".join(sure.warnings)
     assert "probability of 1" not in " ".join(plain.warnings)
 
