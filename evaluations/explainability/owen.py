@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 STEP = 5  # coalitions per step of the search, SHAP's own number for texts: part of what the values are
 BATCH = 64  # coalitions per question to the model
+LEAST = 6  # groups per question: fewer cost nearly as much as these
+DOUBTFUL = (
+    0.5  # of the urgency at which the budget ends: what may be asked about to fill a question up to LEAST
+)
 GROWTH = (
     4 / 3
 )  # of a group with urgency u, each of the four parts has about u / 4: some 4u / 3T openings above T
@@ -51,7 +55,11 @@ class Coalitions:
 
 
 def owen(ask: Ask, tree: NDArray[np.float64], max_evals: int, draw: Callable[[], float]) -> Owen:
-    """`tree` is a linkage (F − 1, 4) as scipy.cluster.hierarchy has it, F at least 2; `draw` breaks ties."""
+    """`tree` is a linkage (F − 1, 4) as scipy.cluster.hierarchy has it, F at least 2; `draw` breaks ties.
+
+    `ask` remembers (`games.Remembered`): what every search opens first is asked about in one go beforehand.
+    """
+    ask(first_coalitions(tree))
     explainer = _explainer_class()(ask, Coalitions(tree), draw)
     row = explainer.explain_row(
         np.zeros(len(tree) + 1),
@@ -64,6 +72,22 @@ def owen(ask: Ask, tree: NDArray[np.float64], max_evals: int, draw: Callable[[],
         fixed_context=None,
     )
     return Owen(np.asarray(row["values"]), np.asarray(row["expected_values"]), explainer.whole)
+
+
+def first_coalitions(tree: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Nothing, everything, the halves of the whole, and the halves of those, without and with the other half."""
+    leaves = len(tree) + 1
+    groups: NDArray[np.bool_] = np.eye(leaves, dtype=bool)
+    for left, right in tree[:, :2].astype(int):
+        groups = np.vstack([groups, groups[left] | groups[right]])
+    found = [np.zeros_like(groups[-1]), groups[-1]]
+    halves = tree[-1, :2].astype(int)
+    for half, other in (halves, halves[::-1]):
+        found.append(groups[half])
+        if half >= leaves:
+            quarters = groups[tree[half - leaves, :2].astype(int)]
+            found += [*quarters, *(quarters | groups[other])]
+    return np.unique(np.stack(found), axis=0)
 
 
 def evaluations_of(tree: NDArray[np.float64]) -> int:
@@ -166,8 +190,12 @@ class Search:
         if not self.everything_opens:
             urgencies = [-entry[0] for entry in inner] + [urgency(node) for node in opened]
             end = last_urgency(np.array(urgencies), max(left, 1))
-        likely = [e for e in inner if -e[0] >= end and id(e[2]) not in self.known]
+        inner = [e for e in inner if id(e[2]) not in self.known]
+        likely = [e for e in inner if -e[0] >= end]
         room = max(0, min(BATCH // 2, left) - len(new))
+        if len(new) + len(likely) < LEAST:
+            likely = [e for e in inner if -e[0] >= DOUBTFUL * end]
+            room = max(0, min(LEAST, left) - len(new))
         new += [entry[2] for entry in heapq.nsmallest(room, likely)]
         halves = np.stack([node.context | self.groups[child] for node in new for child in self._halves(node)])
         outputs = np.asarray(self.ask(halves)).reshape(len(new), 2, -1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from evaluations.explainability.attributing import Attribution, ends
 from evaluations.explainability.feature_trees import tree_of
 from evaluations.explainability.games import Game, Remembered
 from evaluations.explainability.owen import Coalitions, owen
-
-if TYPE_CHECKING:
-    pass
 
 BUDGET = 500  # coalitions an example, SHAP's own number
 

@@ -134,15 +134,15 @@ def test_a_search_cut_short_is_shaps_own_with_the_same_draws(
 
 def test_a_tree_that_fits_the_budget_is_asked_about_in_few_batches() -> None:
     tree, game = halving([[i] for i in range(16)]), Made(16)
-    owen(game.outputs, tree, 1000, np.random.default_rng(0).standard_normal)
-    assert sum(game.asked) == evaluations_of(tree)
+    owen(Remembered(game).outputs, tree, 1000, np.random.default_rng(0).standard_normal)
+    assert sum(game.asked) <= evaluations_of(tree)
     assert len(game.asked) <= 20, game.asked  # SHAP's own steps are of six: 29 of them
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_asking_ahead_saves_batches_and_wastes_little(seed: int) -> None:
     tree, game, budget = halving([[i] for i in range(29)]), Made(29, seed), 400
-    owen(game.outputs, tree, budget, np.random.default_rng(0).standard_normal)
+    owen(Remembered(game).outputs, tree, budget, np.random.default_rng(0).standard_normal)
     assert sum(game.asked) <= 1.1 * budget
     assert len(game.asked) <= budget / 6 / 1.5  # SHAP's own steps are of six
 
