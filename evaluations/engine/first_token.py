@@ -1,7 +1,7 @@
 """Spares a text classifier the part of its last layer that its answer does not depend on.
 
 Behind the last attention every token goes its own way, and the heads of these networks read the first one alone:
-the other tokens' way through the last feed-forward network, an eighth of MiniLM's work, changes nothing.
+the other tokens' way through the rest of the last layer, an eighth of MiniLM's work, changes nothing.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ def first_token_alone(network: Any) -> Iterator[None]:
 
     What the classifier answers stays the same but for rounding; hidden states do not.
     """
-    last = _before_last_feed_forward(network)
+    last = _behind_last_attention(network)
     if last is None:
         yield
         return
-    hook = last.register_forward_hook(_first)
+    hook = last.register_forward_pre_hook(_first)
     try:
         yield
     finally:
         hook.remove()
 
 
-def _before_last_feed_forward(network: Any) -> Any:
-    """The module whose output enters the last feed-forward network; None where the network is not a known one."""
+def _behind_last_attention(network: Any) -> Any:
+    """The module that what the last attention gives enters first; None where the network is not a known one."""
     kind = getattr(getattr(network, "config", None), "model_type", None)
     if not type(network).__name__.endswith("ForSequenceClassification"):
         return None
     if kind in LIKE_BERT:
-        return network.base_model.encoder.layer[-1].attention
+        return network.base_model.encoder.layer[-1].attention.output
     if kind == "distilbert":
         return network.base_model.transformer.layer[-1].sa_layer_norm
     return None
 
 
-def _first(module: Any, given: Any, output: Any) -> Any:
-    return (output[0][:, :1], *output[1:]) if isinstance(output, tuple) else output[:, :1]
+def _first(module: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Of each input, (texts, tokens, width), the first token's."""
+    return tuple(one[:, :1] for one in given)

@@ -143,6 +143,7 @@ class AsShapMasks:
             text[a : max(b, c)] for (a, b), (c, _) in zip(offsets, [*offsets[1:], (0, 0)], strict=True)
         ]
         self.first, self.last = read["input_ids"][0], read["input_ids"][-1]
+        self.mask = model.tokenizer.mask_token_id
         self.features = tuple(self.segments[1:-1])
         self.read: dict[tuple[int, int], list[int]] = {}
 
@@ -154,7 +155,7 @@ class AsShapMasks:
         while start < len(present):
             stop = start + 1
             if not present[start]:
-                ids.append(self.model.tokenizer.mask_token_id)
+                ids.append(self.mask)
             else:
                 while stop < len(present) and present[stop]:
                     stop += 1

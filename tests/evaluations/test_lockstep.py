@@ -487,4 +487,4 @@ def test_a_network_that_is_not_known_is_left_alone() -> None:
 
     network = torch.nn.Linear(2, 2)
     with first_token_alone(network):
-        assert not network._forward_hooks
+        assert not network._forward_pre_hooks
