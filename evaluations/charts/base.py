@@ -23,7 +23,7 @@ CONFIG: dict[str, Any] = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     },
-    "legend": {"labelColor": INK, "titleColor": INK, "symbolOpacity": 1},
+    "legend": {"labelColor": INK, "titleColor": INK, "labelLimit": 300, "symbolOpacity": 1},
     "text": {"color": INK},
 }
 
