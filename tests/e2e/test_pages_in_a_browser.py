@@ -66,7 +66,7 @@ def test_what_an_audit_takes_is_told_without_a_barrier(
 ) -> None:
     page = open_page(engineer, theme=theme, width=width)
     page.goto("/audits/new/")
-    page.check("input[name=policies]")
+    page.check("input[name=policies][value=release-gate]")
     page.click("text=See what it takes")
     assert page.locator("h2#plan").is_visible()
     assert (
