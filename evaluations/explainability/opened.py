@@ -116,7 +116,10 @@ def _open(game: TableGame, method: Method) -> Opened | None:
         log.info("%s cannot read the model: %s: %s", method, type(error).__name__, error)
         return None
     if unit is not None and values.shape[1] == len(inside.origin):
-        explained = lambda rows: _by_class(read(rows)[0], base, unit, classes)  # noqa: E731
+
+        def explained(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+            return _by_class(read(rows)[0], base, unit, classes)
+
         return Opened(method, unit, inside, explained, single=len(base) < classes)
     return None
 

@@ -114,7 +114,7 @@ def _explainer_class() -> Any:
     """The subclass of shap.PartitionExplainer, made where shap is wanted: importing it takes a second."""
     shap = shap_setup.imported()
 
-    class Ahead(shap.PartitionExplainer):  # type: ignore[misc, name-defined]
+    class Ahead(shap.PartitionExplainer):  # type: ignore[misc, name-defined]  # shap has no types
         def __init__(self, ask: Ask, masker: Coalitions, draw: Callable[[], float]) -> None:
             super().__init__(ask, masker)
             self.draw = draw
