@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from evaluations.explainability.methods import AUTO, OfClassifiers
+from evaluations.explainability.methods import AUTO, OfClassifiers, Removal
 from evaluations.planning import shards
 from evaluations.spec import (
     Access,
@@ -57,11 +57,7 @@ class FaithfulnessParams(ScoredParams):
         title="Questions per explanation",
         description="How many combinations of present features SHAP may look at.",
     )
-    removal: Literal["mask", "delete"] = Field(
-        default="mask",
-        title="Removal of tokens",
-        description="Whether a token of a text is replaced by the mask token or left out.",
-    )
+    removal: Removal = "mask"
     draws: int = Field(
         default=5,
         ge=1,

@@ -1,8 +1,10 @@
-"""The names of the methods that make attributions, as parameters offer them. Light."""
+"""The methods that make attributions, and the ways to remove a token, as parameters offer them. Light."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 OfClassifiers = Literal[
     "auto",
@@ -21,3 +23,10 @@ AUTO = (
     "Auto: SHAP's partition explainer for texts and images; for tables its explainer of trees or of linear models "
     "where it reads the model, else random permutations."
 )
+Removal = Annotated[
+    Literal["mask", "delete"],
+    Field(
+        title="Removal of tokens",
+        description="Whether a token of a text is replaced by the mask token or left out.",
+    ),
+]

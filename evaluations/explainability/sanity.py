@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from evaluations.explainability.methods import OfNetworks
+from evaluations.explainability.methods import OfNetworks, Removal
 from evaluations.planning import shards
 from evaluations.spec import (
     Access,
@@ -54,11 +54,7 @@ class SanityParams(ScoredParams):
         title="Questions per explanation",
         description="How many combinations of present features SHAP may look at.",
     )
-    removal: Literal["mask", "delete"] = Field(
-        default="mask",
-        title="Removal of tokens",
-        description="Whether a token of a text is replaced by the mask token or left out.",
-    )
+    removal: Removal = "mask"
     networks: int = Field(
         default=8,
         ge=2,
