@@ -66,6 +66,9 @@ class Context:
     total: int = 0  # rows of the whole run; 0 = only this call's own
     store: ScoreStore = field(default_factory=ScoreStore, repr=False)
     parent_states: Sequence[ShardState] = ()  # at merge: the same shards as the parent version answered them
+    reference_states: Sequence[
+        ShardState
+    ] = ()  # at merge: the same shards as a reference model answered them
     judged: ShardState | None = None  # in the pass of a judge: what the audited model answered in this shard
     judge_states: Sequence[ShardState] = ()  # at merge: what the judge said of each shard
 

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
 OK, TYPED_FAILURE = 0, 3  # what is neither ends with Python's own traceback and code 1
 BETWEEN_PROGRESS = 0.2  # seconds
+# a data set may rightly have none of these
+OPTIONAL = (
+    *(Role.SENSITIVE, Role.SPLIT, Role.CLUSTER),
+    *(Role.MEMBER, Role.RANDOMISED_INCLUSION, Role.REPETITIONS),
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -162,8 +167,7 @@ def check_before_data(evaluation: Evaluation, request: RunRequest) -> None:
             raise EvaluationError(
                 f"{role}_missing",
                 f"{evaluation.name} needs a column with the role {role.value!r}. Give the columns their roles.",
-                skipped=role
-                in (Role.SENSITIVE, Role.SPLIT, Role.CLUSTER),  # a data set may rightly have none of these
+                skipped=role in OPTIONAL,
             )
     spoken = {language.lower().replace("_", "-").split("-")[0] for language in model.languages}
     if needs.languages and spoken and not spoken & set(needs.languages):

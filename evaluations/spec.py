@@ -78,6 +78,11 @@ class Role(StrEnum):
     HUMAN = "human"  # one person's verdict on it: pass or fail, empty where there is none
     CLUSTER = "cluster"  # examples with the same value are not independent: one passage, one person
     SPLIT = "split"  # train, calibration, test or ood
+    MEMBER = "member"  # whether the model was trained on the row: 1 or 0, empty where nobody knows
+    RANDOMISED_INCLUSION = "randomised_inclusion"  # of canaries: 1 or 0 as an independent fair coin fell
+    REPETITIONS = (
+        "repetitions"  # of canaries: how often the trainer inserted the row; 0 = a control never inserted
+    )
     USER = "user"
     ITEM = "item"
     ID = "id"  # identifies the example
@@ -339,6 +344,9 @@ class RunRequest(Frozen):
     data: DataRef
     seed: int
     judge: ModelRef | None = None  # another model, which judges the answers in a pass of its own
+    reference: ModelRef | None = (
+        None  # a model not trained on the data, which answers the same in a pass of its own
+    )
     resources: str = ""  # folder of lexical resources
     scores: str = ""  # folder of answers that the same model gave in earlier runs, to be read
     limits: Limits = Limits()
@@ -372,6 +380,9 @@ class Requirements(Frozen):
     min_examples: int = 1
     parent: bool = False  # needs a parent version to compare with
     judge: bool = False  # another model may judge the answers: it is a JudgedEvaluation
+    reference: bool = (
+        False  # a reference model may answer the same shards: `merge` finds them in ctx.reference_states
+    )
 
 
 @dataclass(frozen=True)

@@ -241,6 +241,31 @@ class LanguageModel(Generator, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class TokenLogprobs:
+    """One text, token by token: ln p of each token, and mean and spread of ln p over what could have stood there.
+
+    Shapes (tokens,), in nats. `means` and `sds` are E and SD of ln p(z) for z drawn from the model's own
+    distribution; None where a service tells only the tokens' own.
+    """
+
+    logprobs: NDArray[np.float64]
+    means: NDArray[np.float64] | None = None
+    sds: NDArray[np.float64] | None = None
+
+
+@runtime_checkable
+class TokenLanguageModel(Protocol):
+    """A language model that tells the probability of each token of a text."""
+
+    usage: Usage
+
+    def token_logprobs(self, texts: Sequence[str]) -> list[TokenLogprobs | None]:
+        """Every token that has one before it, or the start token; the first `longest` tokens of a longer text.
+        None for a text without such a token, or without an answer."""
+        ...
+
+
 class MaskedLanguageModel(Model, Protocol):
     """A masked language model."""
 
