@@ -115,9 +115,9 @@ def plain_function(model: Any) -> Any:
     import torch
 
     def probabilities(strings: Sequence[str]) -> Any:
-        batch = model.tokenizer(list(strings), padding=True, return_tensors="pt")
+        batch = model.tokenizer(list(strings), padding=True, return_tensors="pt").to(model.device)
         with torch.inference_mode():
-            return torch.softmax(model.network(**batch).logits, dim=1).numpy()
+            return torch.softmax(model.network(**batch).logits, dim=1).cpu().numpy()
 
     return probabilities
 

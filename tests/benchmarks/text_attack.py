@@ -134,9 +134,9 @@ def _theirs(model: Any, build: Any, texts: Sequence[Text], shipped: bool) -> Cal
                 truncation=True,
                 max_length=self.tokenizer.model_max_length,
                 return_tensors="pt",
-            )
+            ).to(self.model.device)
             with torch.no_grad():
-                return self.model(**batch).logits
+                return self.model(**batch).logits.cpu()
 
     attack = build((HuggingFaceModelWrapper if shipped else Patched)(model.network, model.tokenizer))
 
