@@ -69,16 +69,15 @@ def read(logits: Any, places: Places) -> list[Scored]:
 def score(network: Any, requests: Sequence[Request], device: str) -> list[Scored]:
     """One row per request, padded on the right, the head on the rows that predict the continuation only."""
     found: list[Scored | None] = [None] * len(requests)
-    keeps = "logits_to_keep" in inspect.signature(network.forward).parameters
-    for batch in _batches(network, requests, device):
-        for i, scored in zip(
-            batch, _batch(network, [requests[i] for i in batch], device, keeps), strict=True
-        ):
+    for batch in batches(network, requests, device):
+        logits, places = logits_of(network, [requests[i] for i in batch], device)
+        for i, scored in zip(batch, read(logits, places), strict=True):
             found[i] = scored
     return [scored for scored in found if scored is not None]
 
 
-def _batches(network: Any, requests: Sequence[Request], device: str) -> Iterator[list[int]]:
+def batches(network: Any, requests: Sequence[Request], device: str) -> Iterator[list[int]]:
+    """Indices of requests, longest first, whose tokens and logits fit into memory at once."""
     vocabulary = network.config.get_text_config().vocab_size
     lengths = [len(r.context) + len(r.continuation) - 1 for r in requests]
     rows = max(1, LOGITS[device] // vocabulary)
@@ -93,9 +92,11 @@ def _batches(network: Any, requests: Sequence[Request], device: str) -> Iterator
         yield part
 
 
-def _batch(network: Any, requests: Sequence[Request], device: str, keeps: bool) -> list[Scored]:
+def logits_of(network: Any, requests: Sequence[Request], device: str) -> tuple[Any, Places]:
+    """The logits of one batch, and where each continuation stands in them."""
     import torch
 
+    keeps = "logits_to_keep" in inspect.signature(network.forward).parameters
     fed = [(*r.context, *r.continuation[:-1]) for r in requests]
     ids, longest = padded(fed, device), max(map(len, fed))
     skipped = min(len(r.context) for r in requests) - 1 if keeps else 0
@@ -106,7 +107,7 @@ def _batch(network: Any, requests: Sequence[Request], device: str, keeps: bool) 
     for row, r in enumerate(requests):
         start = row * (longest - skipped) + len(r.context) - 1 - skipped
         places.add(range(start, start + len(r.continuation)), r.continuation)
-    return read(logits, places)
+    return logits, places
 
 
 def padded(sequences: Sequence[Sequence[int]], device: str) -> Any:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from evaluations.engine import continuations
+from evaluations.engine import continuations, token_spread
 from evaluations.engine.continuations import Request
 from evaluations.engine.multiple_choice import Scorer
 from evaluations.models import causal_generation, hf_folder
 from evaluations.models.causal_tokens import Tokens, windows
-from evaluations.models.protocol import Generation, Likelihood, Usage
+from evaluations.models.protocol import Generation, Likelihood, TokenLogprobs, Usage
 from evaluations.spec import Access, EvaluationError, GenerationSettings, Modality, ModelRef
 
 LONGEST = 2048  # tokens, where neither tokenizer nor configuration says how much the model reads
@@ -60,6 +60,14 @@ class HuggingFaceCausalLM:
             else _likelihood([next(scored) for _ in requests], sum(len(r.continuation) for r in requests))
             for requests in cut
         ]
+
+    def token_logprobs(self, texts: Sequence[str]) -> list[TokenLogprobs | None]:
+        """ln p of each token, with its mean and spread; see protocol.TokenLanguageModel."""
+        encoded = self.tokens.beginnings(texts, self.usage)
+        asked = [request for request in encoded if request is not None]
+        scored = iter(token_spread.score(self.network, asked, self.device))
+        self._count(len(texts), asked)
+        return [next(scored) if request is not None else None for request in encoded]
 
     def generate(
         self, prompts: Sequence[str], settings: GenerationSettings, seeds: Sequence[int]

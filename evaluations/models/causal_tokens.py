@@ -52,6 +52,15 @@ class Tokens:
             found.append(self._cut(*split, usage))
         return found
 
+    def beginnings(self, texts: Sequence[str], usage: Usage) -> list[Request | None]:
+        """The first tokens of each text, as many as the model reads at once; None where there are none to predict."""
+        found: list[Request | None] = []
+        for ids in self.plain(texts):
+            context, rest = self._after_start(ids)
+            usage.truncated += len(rest) > self.longest
+            found.append(Request(tuple(context), tuple(rest[: self.longest])) if rest else None)
+        return found
+
     def _after_start(self, ids: list[int]) -> tuple[list[int], list[int]]:
         """What has no context follows the start token; a text that begins with it is not given a second one."""
         if self.start is None or ids[:1] == [self.start]:

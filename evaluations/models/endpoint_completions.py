@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from evaluations.engine.endpoint_client import EndpointClient, Outcome, Request
 from evaluations.models.endpoint import EndpointModel, expected_tokens
 from evaluations.models.openai_replies import PROBE_TOKENS, calls_itself, first_choice, generation, sampling
-from evaluations.models.protocol import Generation, Likelihood, Model
+from evaluations.models.protocol import Generation, Likelihood, Model, TokenLogprobs
 from evaluations.spec import Access, EvaluationError, GenerationSettings, ModelRef
 
 if TYPE_CHECKING:
@@ -73,6 +75,14 @@ class CompletionsModel(EndpointModel):
             )
         return self._scored([("", text) for text in texts])
 
+    def token_logprobs(self, texts: Sequence[str]) -> list[TokenLogprobs | None]:
+        """As the protocol says, without means and spreads; from the second token on where no `start_token` is given.
+        A text longer than the service reads has no answer.
+        """
+        start = self.spec.start_token
+        outcomes = iter(self._echoed([start + text for text in texts if text]))
+        return [_by_token(next(outcomes), start + text, len(start)) if text else None for text in texts]
+
     def probe(self, data: Dataset) -> dict[str, str | tuple[float, ...]]:
         settings = GenerationSettings(max_new_tokens=PROBE_TOKENS)
         requests = [
@@ -85,6 +95,15 @@ class CompletionsModel(EndpointModel):
         return {**calls_itself([o.body for o in outcomes]), **answers}
 
     def _scored(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood | None]:
+        whole = [(context or self.spec.start_token, continuation) for context, continuation in pairs]
+        outcomes = self._echoed([context + continuation for context, continuation in whole])
+        return [
+            _likelihood(outcome, context + continuation, len(context))
+            for outcome, (context, continuation) in zip(outcomes, whole, strict=True)
+        ]
+
+    def _echoed(self, prompts: Sequence[str]) -> list[Outcome]:
+        """Replies that hold the prompt with its log-probabilities."""
         if not self.spec.logprobs:
             raise EvaluationError(
                 "endpoint_no_logprobs",
@@ -92,21 +111,20 @@ class CompletionsModel(EndpointModel):
                 "logprobs: true in endpoint.json.",
                 skipped=True,
             )
-        whole = [(context or self.spec.start_token, continuation) for context, continuation in pairs]
         requests = [
             Request(
                 PATH,
                 {
                     "model": self.spec.model,
-                    "prompt": context + continuation,
+                    "prompt": prompt,
                     "max_tokens": 1,  # not every service takes 0; what it adds is left out below
                     "temperature": 0,
                     "logprobs": 1,
                     "echo": True,
                 },
-                expected_tokens=expected_tokens(context + continuation, 1),
+                expected_tokens=expected_tokens(prompt, 1),
             )
-            for context, continuation in whole
+            for prompt in prompts
         ]
         outcomes = self.client.ask(requests)
         answered = [outcome for outcome in outcomes if outcome.kind == "ok"]
@@ -116,10 +134,7 @@ class CompletionsModel(EndpointModel):
                 "endpoint.json says that the service offers log-probabilities of a prompt, and it answered without "
                 "any. Say logprobs: false, or register a service that does.",
             )
-        return [
-            _likelihood(outcome, context + continuation, len(context))
-            for outcome, (context, continuation) in zip(outcomes, whole, strict=True)
-        ]
+        return outcomes
 
 
 @dataclass(frozen=True)
@@ -143,6 +158,18 @@ def _likelihood(outcome: Outcome, prompt: str, start: int) -> Likelihood | None:
         total += token.logprob
         greedy &= token.best is not None and token.logprob >= token.best - TIE
     return Likelihood(total, len(tokens), greedy)
+
+
+def _by_token(outcome: Outcome, prompt: str, start: int) -> TokenLogprobs | None:
+    """The tokens from character `start` of the prompt on, less a first one after nothing. None where one lacks."""
+    if outcome.kind != "ok":
+        return None
+    tokens = [token for token in _tokens(outcome.body, prompt) if start <= token.start < len(prompt)]
+    values = [token.logprob for token in tokens]
+    if values[:1] == [None] and not start:
+        values = values[1:]
+    told = [value for value in values if value is not None]
+    return TokenLogprobs(np.array(told)) if told and len(told) == len(values) else None
 
 
 def _tokens(body: Any, prompt: str) -> list[_Token]:

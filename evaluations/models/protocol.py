@@ -255,10 +255,8 @@ class TokenLogprobs:
 
 
 @runtime_checkable
-class TokenLanguageModel(Protocol):
+class TokenLanguageModel(Model, Protocol):
     """A language model that tells the probability of each token of a text."""
-
-    usage: Usage
 
     def token_logprobs(self, texts: Sequence[str]) -> list[TokenLogprobs | None]:
         """Every token that has one before it, or the start token; the first `longest` tokens of a longer text.
