@@ -57,13 +57,15 @@ class Item:
 
 @dataclass
 class Subject:
-    """What is evaluated: the model is loaded when the first evaluation needs it, the parent and the judge likewise."""
+    """What is evaluated: the model is loaded when the first evaluation needs it, the others likewise."""
 
     ref: ModelRef
     model: Any = None
     parent: Any = None
     judge_ref: ModelRef | None = None
     judge: Any = None
+    reference_ref: ModelRef | None = None
+    reference: Any = None
 
     def loaded(self) -> Model:
         from evaluations.models.loader import load
@@ -84,6 +86,13 @@ class Subject:
         if self.judge is None and self.judge_ref is not None:
             self.judge = load(self.judge_ref)
         return self.judge  # type: ignore[no-any-return]  # likewise
+
+    def loaded_reference(self) -> Model:
+        from evaluations.models.loader import load
+
+        if self.reference is None and self.reference_ref is not None:
+            self.reference = load(self.reference_ref)
+        return self.reference  # type: ignore[no-any-return]  # likewise
 
 
 def run_items(
@@ -107,7 +116,8 @@ def run_items(
     store = ScoreStore(out / "scores" if out else None)
     with _folder(out) as place:
         for item in items:
-            judges = catalogue.get(item.evaluation).requires.judge and item.params.get("rubric") is None
+            requires = catalogue.get(item.evaluation).requires
+            judges = requires.judge and item.params.get("rubric") is None
             request = RunRequest(
                 run_id="local",
                 evaluation=item.evaluation,
@@ -116,6 +126,7 @@ def run_items(
                 data=data_ref,
                 seed=seed,
                 judge=subject.judge_ref if judges else None,
+                reference=subject.reference_ref if requires.reference else None,
                 resources=resources,
             )
 
@@ -139,7 +150,7 @@ def _run(
     report: Callable[[Progress], None],
 ) -> EvaluationResult:
     from evaluations.context import Context
-    from evaluations.merge import finished, for_judge, for_parent
+    from evaluations.merge import finished, for_judge, for_parent, for_reference
     from evaluations.runner import Meter, check_access, check_before_data, checked_plan, resolve
 
     evaluation, params = resolve(request)
@@ -163,6 +174,12 @@ def _run(
         check_access(evaluation, judge)
         theirs = Context(asked, out, on_progress=report, total=total, store=store)
         context.judge_states = _states(evaluation, judge, data, params, theirs, shards, states)
+    if request.reference is not None:
+        asked = for_reference(request)
+        reference = subject.loaded_reference()
+        check_access(evaluation, reference)
+        theirs = Context(asked, out, on_progress=report, total=total, store=store)
+        context.reference_states = _states(evaluation, reference, data, params, theirs, shards)
     result = evaluation.merge(states, data, params, context)
     report(Progress(done=total, total=total, message="done"))
     return finished(result, [spent.since_last(model)], [model.device])
@@ -264,6 +281,7 @@ def run(
     labels: Sequence[str] = (),
     parent: Any = None,
     judge: Any = None,
+    reference: Any = None,
     params: Mapping[str, Any] | None = None,
     seed: int = 0,
     resources: str = "",
@@ -274,7 +292,8 @@ def run(
     `model` is a folder, a ModelRef, a fitted scikit-learn classifier or any object with the methods of
     `evaluations.models.protocol`. `data` is a frame, a file, a folder or a DataRef. Columns without a
     role are inputs. `params` are those of the evaluation; with several, a mapping from name to params.
-    `judge` is another model that judges answers, for evaluations that take one.
+    `judge` is another model that judges answers, `reference` one that was not trained on the data, for
+    evaluations that take one.
     Raises EvaluationError where nothing could be run at all.
     """
     from evaluations.results import Results, bars
@@ -291,6 +310,8 @@ def run(
     subject = _subject(model, labels, parent)
     if judge is not None:
         subject.judge_ref, subject.judge = _model(judge, ())
+    if reference is not None:
+        subject.reference_ref, subject.reference = _model(reference, labels)
     with tempfile.TemporaryDirectory(prefix="auditor-") as folder:
         ref = _data_ref(data, Path(folder), target, sensitive, roles, favourable_label)
         with bars(names, shown=progress) as on_progress:

@@ -38,11 +38,13 @@ def merge_request(
     out: Path,
     parent_shards: Path | None = None,
     judge_shards: Path | None = None,
+    reference_shards: Path | None = None,
 ) -> EvaluationResult:
     """Reads and checks every shard of the plan, computes the metrics, writes OUT/result.json.
 
     An evaluation that compares with the parent version also needs `parent_shards`: what the same
-    request gave for the parent. `judge_shards` is what the request's judge said of `shards`.
+    request gave for the parent. `judge_shards` is what the request's judge said of `shards`. Where the request names
+    a reference model, `reference_shards` is what that answered.
     """
     evaluation, params = resolve(request)
     check_before_data(evaluation, request)
@@ -66,6 +68,16 @@ def merge_request(
         ctx.judge_states = [shardfiles.read(judge_shards, shard, asked)[0] for shard in plan]
         if asked.model.format is ModelFormat.ENDPOINT:
             endpoints["judge_endpoint"] = fingerprint.confirmed(judge_shards)
+    if request.reference is not None or reference_shards is not None:
+        asked = for_reference(request)
+        if reference_shards is None:
+            raise EvaluationError(
+                "no_reference_shards",
+                f"{evaluation.name} was asked for with a reference model, whose shards it needs: --reference-shards.",
+            )
+        ctx.reference_states = [shardfiles.read(reference_shards, shard, asked)[0] for shard in plan]
+        if asked.model.format is ModelFormat.ENDPOINT:
+            endpoints["reference_endpoint"] = fingerprint.confirmed(reference_shards)
     result = evaluation.merge([state for state, _ in read], data, params, ctx)
     result = finished(result, [meta.cost for _, meta in read], [meta.device for _, meta in read])
     result = result.model_copy(update={"environment": {**result.environment, **endpoints}})
@@ -111,6 +123,31 @@ def for_judge(request: RunRequest) -> RunRequest:
             "judge_is_model", "A model cannot judge its own answers. Choose another model as the judge."
         )
     return request.model_copy(update={"model": judge, "judge": request.model})
+
+
+def for_reference(request: RunRequest) -> RunRequest:
+    """The same request for the reference model. `scores` stays: whoever starts the pass names its folder there.
+
+    Raises EvaluationError where there is no reference, where it is the audited model, or of another kind.
+    """
+    reference = request.reference
+    if reference is None:
+        raise EvaluationError(
+            "no_reference",
+            f"No reference model is named for {request.evaluation}. Name one, or run it without its shards.",
+        )
+    if reference.digest == request.model.digest:
+        raise EvaluationError(
+            "reference_is_model",
+            "A model cannot be its own reference. Name one that was not trained on the data.",
+        )
+    if reference.modality != request.model.modality:
+        raise EvaluationError(
+            "reference_of_other_kind",
+            f"The audited model is a {request.model.modality} model and the reference a {reference.modality} model: "
+            "their answers cannot be compared. Name a reference of the same kind.",
+        )
+    return request.model_copy(update={"model": reference, "reference": None})
 
 
 def environment() -> dict[str, str]:

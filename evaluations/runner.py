@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         "--parent-shards", type=Path, help="the same shards as the parent version answered them"
     )
     merge.add_argument("--judge-shards", type=Path, help="what the judge said of the shards")
+    merge.add_argument("--reference-shards", type=Path, help="the same shards as the reference answered them")
     merge.add_argument("--out", type=Path, required=True)
     commands.add_parser("list", help="name every evaluation")
     commands.add_parser("reference", help="print the catalogue as Markdown")
@@ -231,7 +232,14 @@ class Meter:
 def _merge(args: argparse.Namespace) -> None:
     from evaluations.merge import merge_request
 
-    merge_request(_request(args.request), args.shards, args.out, args.parent_shards, args.judge_shards)
+    merge_request(
+        _request(args.request),
+        args.shards,
+        args.out,
+        args.parent_shards,
+        args.judge_shards,
+        args.reference_shards,
+    )
 
 
 def _request(path: Path) -> RunRequest:

@@ -14,7 +14,7 @@ import pandas as pd
 from evaluations.context import Context
 from evaluations.data import dataset
 from evaluations.engine.score_store import ScoreStore
-from evaluations.merge import for_judge, for_parent
+from evaluations.merge import for_judge, for_parent, for_reference
 from evaluations.models.protocol import Scores, Usage
 from evaluations.spec import (
     Access,
@@ -147,11 +147,13 @@ def evaluate(
     parent: Any = None,
     killed_after: int | None = None,
     judge: Any = None,
+    reference: Any = None,
 ) -> EvaluationResult:
     """Runs and merges in this process.
 
     `cuts` overrides the plan's shards with these boundaries; `parent` is the model of the request's
-    parent, `judge` that of its judge; after `killed_after` shards a new process takes over, with what is on the disk.
+    parent, `judge` that of its judge, `reference` that of its reference; after `killed_after` shards a new process
+    takes over, with what is on the disk.
     """
     params = evaluation.Params.model_validate(asked.params)
     data = dataset.read(asked.data, asked.model.modality)
@@ -162,6 +164,11 @@ def evaluate(
     context = Context(asked, out)
     context.parent_states = (
         _states(evaluation, parent, for_parent(asked), data, params, shards, out / "parent") if parent else ()
+    )
+    context.reference_states = (
+        _states(evaluation, reference, for_reference(asked), data, params, shards, out / "reference")
+        if reference
+        else ()
     )
     states = _states(evaluation, model, asked, data, params, shards, out, killed_after)
     for shard, state in zip(shards, states, strict=True) if judge else ():

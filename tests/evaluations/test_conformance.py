@@ -50,6 +50,8 @@ class Setting:
     parent: Any
     judge: Any
     judge_ref: ModelRef | None
+    reference: Any
+    reference_ref: ModelRef | None
     folder: Path
 
     def table(self, change: Change = lambda table: table) -> pd.DataFrame:
@@ -60,18 +62,20 @@ class Setting:
     ) -> EvaluationResult:
         data = make.data_ref(self.table(change), self.folder, self.case.roles, **self.case.data)
         asked = make.request(evaluation.name, data, self.ref, **self.case.params)
-        asked = asked.model_copy(update={"judge": self.judge_ref})
-        how |= {"parent": self.parent, "judge": self.judge}
+        asked = asked.model_copy(update={"judge": self.judge_ref, "reference": self.reference_ref})
+        how |= {"parent": self.parent, "judge": self.judge, "reference": self.reference}
         return make.evaluate(evaluation, model or self.model, asked, self.folder, **how)
 
 
 @functools.cache
-def _models(name: str, folder: Path) -> tuple[Any, ModelRef, Any, Any, ModelRef | None]:
+def _models(name: str, folder: Path) -> tuple[Any, ModelRef, Any, Any, ModelRef | None, Any, ModelRef | None]:
     case = case_of(catalogue.get(name))
     model, ref = case.model(folder / "model")
     parent, parent_ref = case.parent(folder / "parent") if case.parent else (None, None)
     judge, judge_ref = case.judge(folder / "judge") if case.judge else (None, None)
-    return model, ref.model_copy(update={"parent": parent_ref}), parent, judge, judge_ref
+    reference, reference_ref = case.reference(folder / "reference") if case.reference else (None, None)
+    ref = ref.model_copy(update={"parent": parent_ref})
+    return model, ref, parent, judge, judge_ref, reference, reference_ref
 
 
 @pytest.fixture(scope="session")

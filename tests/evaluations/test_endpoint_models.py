@@ -247,6 +247,27 @@ def test_the_first_token_of_a_text_needs_a_start_token(tmp_path: Path) -> None:
         assert (found.logprob, found.tokens) == (-6.0, 2)
 
 
+@pytest.mark.parametrize("shown_start", ["", "<s>"])
+def test_tokens_are_told_one_by_one_and_the_first_where_it_follows_a_start(
+    tmp_path: Path, shown_start: str
+) -> None:
+    spec = {"protocol": "openai_completions", "logprobs": True}
+    with model_at(toy_completions(shown_start), tmp_path, **spec) as (model, _):
+        found = model.token_logprobs(["one two three", "", "one"])
+        assert [None if told is None else told.logprobs.tolist() for told in found] == (
+            [[-3.0, -3.0, -5.0], None, [-3.0]] if shown_start else [[-3.0, -5.0], None, None]
+        )
+        assert found[0].means is None
+    with model_at(toy_completions(), tmp_path, start_token="<s>", **spec) as (model, _):
+        (told,) = model.token_logprobs(["one two"])
+        assert told.logprobs.tolist() == [-3.0, -3.0]
+    with (
+        model_at(toy_completions(), tmp_path, protocol="openai_completions") as (model, _),
+        pytest.raises(EvaluationError, match="logprobs: true"),
+    ):
+        model.token_logprobs(["one two"])
+
+
 def test_a_pair_that_the_service_refuses_has_no_answer_and_the_others_do(tmp_path: Path) -> None:
     spec = {"protocol": "openai_completions", "logprobs": True}
     with model_at(toy_completions(refuses=40), tmp_path, **spec) as (model, _):

@@ -35,6 +35,7 @@ class Case:
     model: Callable[[Path], tuple[Any, ModelRef]] = tabular_stand_in
     parent: Callable[[Path], tuple[Any, ModelRef]] | None = None
     judge: Callable[[Path], tuple[Any, ModelRef]] | None = None
+    reference: Callable[[Path], tuple[Any, ModelRef]] | None = None
     reports: frozenset[str] | None = None  # metrics that its parameters ask for; None: all that are declared
     timed: bool = False  # it measures this machine: no two runs are alike
     label: str | None = (
