@@ -68,31 +68,23 @@ class Subject:
     reference: Any = None
 
     def loaded(self) -> Model:
-        from evaluations.models.loader import load
-
-        self.model = self.model or load(self.ref)
-        return self.model  # type: ignore[no-any-return]  # a protocol of its kind
+        return self._loaded("model", self.ref)
 
     def loaded_parent(self) -> Model:
-        from evaluations.models.loader import load
-
-        if self.parent is None and self.ref.parent is not None:
-            self.parent = load(self.ref.parent)
-        return self.parent  # type: ignore[no-any-return]  # likewise
+        return self._loaded("parent", self.ref.parent)
 
     def loaded_judge(self) -> Model:
-        from evaluations.models.loader import load
-
-        if self.judge is None and self.judge_ref is not None:
-            self.judge = load(self.judge_ref)
-        return self.judge  # type: ignore[no-any-return]  # likewise
+        return self._loaded("judge", self.judge_ref)
 
     def loaded_reference(self) -> Model:
+        return self._loaded("reference", self.reference_ref)
+
+    def _loaded(self, name: str, ref: ModelRef | None) -> Model:
         from evaluations.models.loader import load
 
-        if self.reference is None and self.reference_ref is not None:
-            self.reference = load(self.reference_ref)
-        return self.reference  # type: ignore[no-any-return]  # likewise
+        if getattr(self, name) is None and ref is not None:
+            setattr(self, name, load(ref))
+        return getattr(self, name)  # type: ignore[no-any-return]  # a protocol of its kind
 
 
 def run_items(

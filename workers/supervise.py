@@ -19,18 +19,17 @@ from pydantic import ValidationError
 
 from auditor.audits import leases
 from auditor.audits.models import EvaluationRun, RunStatus
-from auditor.audits.planning import wants_judge
 from auditor.core import store
 from auditor.core.errors import DomainError
-from auditor.registry.models import ModelVersion
 from evaluations import catalogue
 from evaluations.engine.transport import BROKER_FD
-from evaluations.spec import DataRef, EvaluationResult, Failure, Limits, ModelRef, Progress, RunRequest
+from evaluations.spec import EvaluationResult, Failure, Progress, RunRequest
 from workers import scores
 from workers.egress.broker import Broker
 from workers.egress.opening import broker_for
 from workers.egress.purse import Amount
 from workers.isolation import collect, logs, sandbox
+from workers.passes import Pass, passes, request_for
 
 log = logging.getLogger(__name__)
 
@@ -62,20 +61,6 @@ class Life:
     folder: Path
     isolation: dict[str, str] = field(default_factory=dict)
     spent: Amount = field(default_factory=Amount)  # at endpoints
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One child that holds a model. `option` tells the merging child where its shards are.
-
-    `judging` is the option of an earlier pass, whose answers this model judges.
-    """
-
-    name: str
-    version: ModelVersion
-    request: RunRequest
-    option: str
-    judging: str = ""
 
 
 def supervise(run: EvaluationRun, owner: str) -> None:
@@ -110,59 +95,6 @@ def supervise(run: EvaluationRun, owner: str) -> None:
         fail(RunStatus.ERRORED, code="invalid_result", reason=f"What the run found cannot be stored: {said}.")
     finally:
         shutil.rmtree(life.folder, ignore_errors=True)
-
-
-def request_for(run: EvaluationRun) -> RunRequest:
-    """What the child is told: digests, paths, parameters, limits. No secret is in it."""
-    version, data = run.audit.model_version, run.audit.dataset_version
-    model = _model_ref(version)
-    if version.parent and catalogue.get(run.evaluation).requires.parent:
-        model = model.model_copy(update={"parent": _model_ref(version.parent)})
-    judge = run.audit.judge_version if wants_judge(run.evaluation, run.params) else None
-    return RunRequest(
-        run_id=run.pk,
-        evaluation=run.evaluation,
-        params=run.params,
-        model=model,
-        data=DataRef(
-            path=str(store.dataset_file(data.digest, data.format)),
-            digest=data.digest,
-            format=data.format,
-            roles=data.roles,
-            favourable_label=data.favourable_label or None,
-        ),
-        judge=_model_ref(judge) if judge else None,
-        seed=run.audit.seed,
-        resources=str(settings.RESOURCES_DIR),
-        scores=str(scores.folder(run.audit, version)),
-        limits=Limits(wall_seconds=settings.RUN_WALL_SECONDS, memory_bytes=settings.RUN_MEMORY_BYTES),
-    )
-
-
-def _model_ref(version: ModelVersion) -> ModelRef:
-    return ModelRef(
-        path=str(store.model_folder(version.digest)),
-        digest=version.digest,
-        modality=version.model.modality,
-        format=version.format,
-        labels=tuple(version.labels),
-        languages=tuple(version.model.languages),
-    )
-
-
-def passes(run: EvaluationRun, request: RunRequest) -> list[Pass]:
-    """The children that hold a model, in turn: the parent, the audited model, the one that judges its answers."""
-    version = run.audit.model_version
-    found = [Pass("out", version, request, "--shards")]
-    if request.model.parent and version.parent:
-        # what evaluations.merge.for_parent demands, without loading what merging needs
-        answers = str(scores.folder(run.audit, version.parent))
-        asked = request.model_copy(update={"model": request.model.parent, "scores": answers})
-        found.insert(0, Pass("parent", version.parent, asked, "--parent-shards"))
-    if request.judge and (judge := run.audit.judge_version):
-        asked = request.model_copy(update={"scores": str(scores.folder(run.audit, judge))})
-        found.append(Pass("judge", judge, asked, "--judge-shards", judging="--shards"))
-    return found
 
 
 def _measure(life: Life, each: Pass, earlier: dict[str, Path]) -> Path:
@@ -369,10 +301,16 @@ def _store(result: EvaluationResult, shards: Path, attacks: bytes = b"") -> list
 
 def _salvage(run: EvaluationRun) -> None:
     """Keep the answers that an attempt collected whose worker was killed."""
-    version, judge = run.audit.model_version, run.audit.judge_version
-    for name, asked in (("out", version), ("parent", version.parent), ("judge", judge)):
+    audit, version = run.audit, run.audit.model_version
+    asked_in = {
+        "out": version,
+        "parent": version.parent,
+        "judge": audit.judge_version,
+        "reference": audit.reference_version,
+    }
+    for name, asked in asked_in.items():
         if asked is not None:
-            scores.keep(settings.RUNS_DIR / run.pk / name, run.audit, asked)
+            scores.keep(settings.RUNS_DIR / run.pk / name, audit, asked)
 
 
 def sweep() -> None:

@@ -35,6 +35,10 @@ class Audit(models.Model):
     judge_version = models.ForeignKey(
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
+    # a model that was not trained on the data, which some evaluations ask the same
+    reference_version = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     status = models.CharField(max_length=16, choices=AuditStatus, default=AuditStatus.DRAFT)
     seed = (
         models.PositiveBigIntegerField()

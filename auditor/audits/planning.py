@@ -46,7 +46,9 @@ class AuditPlan:
     takes: Forecast
     currency: str  # of the endpoint's price; "" for models whose files are here
     warnings: tuple[str, ...] = ()
-    served: tuple[ModelVersion, ...] = ()  # of those that are asked: the model, its parent, the judge
+    served: tuple[
+        ModelVersion, ...
+    ] = ()  # of those that are asked: the model, its parent, the judge, the reference
 
 
 def plan(
@@ -56,6 +58,7 @@ def plan(
     policy_versions: Sequence[PolicyVersion],
     budget: Budget | None = None,
     judge_version: ModelVersion | None = None,
+    reference_version: ModelVersion | None = None,
 ) -> AuditPlan:
     """The runs that the policies demand of this model on these data; what several demand is run once.
 
@@ -71,13 +74,20 @@ def plan(
         raise DomainError(
             "judge_is_model", "A model cannot judge its own answers. Choose another model as the judge."
         )
+    if reference_version is not None and reference_version.digest == model_version.digest:
+        raise DomainError(
+            "reference_is_model",
+            "A model cannot be its own reference. Name one that was not trained on the data.",
+        )
     history = History(dataset_version)
     planned: dict[str, PlannedRun] = {}
     for version in policy_versions:
         for entry in document(version).suite:
             if not entry.applies_when.holds(facts):
                 continue
-            run = _planned(entry, model_version, dataset_version, facts, history, judge_version)
+            run = _planned(
+                entry, model_version, dataset_version, facts, history, judge_version, reference_version
+            )
             before = planned.get(entry.item)
             if before and (before.evaluation, before.params) != (run.evaluation, run.params):
                 raise conflict(
@@ -111,6 +121,9 @@ def plan(
     if judge_version and any(wants_judge(p.evaluation, p.params) for p in running):
         everything["judge"] = judge_version.digest
         asked.append(judge_version)
+    if reference_version and any(wants_reference(p.evaluation) for p in running):
+        everything["reference"] = reference_version.digest
+        asked.append(reference_version)
     _check_budget(budget or Budget(), asked)
     takes = total([p.takes for p in running])
     served = [(version, spec) for version in asked if (spec := endpoints.spec_of(version))]
@@ -165,6 +178,7 @@ def _planned(
     facts: Facts,
     history: History,
     judge_version: ModelVersion | None,
+    reference_version: ModelVersion | None,
 ) -> PlannedRun:
     evaluation = catalogue.get(entry.evaluation)
     params = evaluation.Params.model_validate(entry.params)
@@ -172,12 +186,15 @@ def _planned(
     judge = judge_version if wants_judge(evaluation.name, _stated(params)) else None
     if not refusal and wants_judge(evaluation.name, _stated(params)):
         refusal = _judge_refusal(evaluation, model_version, dataset_version, judge)
+    reference = reference_version if wants_reference(evaluation.name) else None
+    if not refusal and reference is not None:
+        refusal = _reference_refusal(evaluation, model_version, dataset_version, reference)
     takes = Forecast()
     if not refusal:
         try:
             planned = evaluation.plan(dataset_version.rows, params)
             refusal = " ".join(planned.refusals)
-            takes = _takes(evaluation, planned, model_version, history, judge)
+            takes = _takes(evaluation, planned, model_version, history, judge, reference)
         except EvaluationError as error:
             refusal = error.message
     return PlannedRun(
@@ -243,6 +260,25 @@ def _judge_refusal(
     return _refusal_beside(judge, model_version, dataset_version)
 
 
+def wants_reference(evaluation: str) -> bool:
+    """Whether a reference model, where one is named, is asked the same in such a run."""
+    return catalogue.get(evaluation).requires.reference
+
+
+def _reference_refusal(
+    evaluation: Evaluation,
+    model_version: ModelVersion,
+    dataset_version: DatasetVersion,
+    reference: ModelVersion,
+) -> str:
+    if reference.model.modality != model_version.model.modality:
+        return (
+            f"{evaluation.name} compares like with like: the reference {reference} is a {reference.model.modality} "
+            "model. Name another one with --reference, or none."
+        )
+    return _refusal_beside(reference, model_version, dataset_version)
+
+
 def _refusal_beside(other: ModelVersion, model_version: ModelVersion, data: DatasetVersion) -> str:
     """Why another model may not be asked beside the audited one; "" where it may."""
     served, own = endpoints.spec_of(other), endpoints.spec_of(model_version)
@@ -260,13 +296,13 @@ def _takes(
     model_version: ModelVersion,
     history: History,
     judge: ModelVersion | None,
+    reference: ModelVersion | None,
 ) -> Forecast:
-    """The run itself, the parent's answers to the same questions, and what the judge reads and says of each."""
+    """The run itself, what parent and reference answer to the same, and what the judge reads and says of each."""
     versions = [model_version]
     if evaluation.requires.parent and model_version.parent:
         versions.append(model_version.parent)
-    if judge is not None:
-        versions.append(judge)
+    versions += [other for other in (judge, reference) if other is not None]
     parts = []
     for version in versions:
         spec = endpoints.spec_of(version)

@@ -31,6 +31,7 @@ def submit(
     supersedes: Audit | None = None,
     budget: Budget | None = None,
     judge_version: ModelVersion | None = None,
+    reference_version: ModelVersion | None = None,
 ) -> Audit:
     """Freeze every digest, queue the runs and wake the workers once this is committed."""
     budget = (budget or Budget()).checked()
@@ -39,8 +40,9 @@ def submit(
         raise DomainError(
             "not_found", f"There is no data set “{dataset_version}” that you can see.", status=404
         )
-    if judge_version is not None and judge_version.model.team_id not in principal.roles:
-        raise DomainError("not_found", f"There is no model “{judge_version}” that you can see.", status=404)
+    for other in (judge_version, reference_version):
+        if other is not None and other.model.team_id not in principal.roles:
+            raise DomainError("not_found", f"There is no model “{other}” that you can see.", status=404)
     if supersedes is not None:
         _check_superseded(supersedes, model_version)
     planned = plan(
@@ -49,6 +51,7 @@ def submit(
         policy_versions=policy_versions,
         budget=budget,
         judge_version=judge_version,
+        reference_version=reference_version,
     )
     for served in planned.served:  # with its team's credential, and at its cost
         if not principal.may("submit", served.model.team_id):
@@ -67,6 +70,7 @@ def submit(
         ordinal=Audit.objects.filter(model_version__digest=model_version.digest).count() + 1,
         supersedes=supersedes,
         judge_version=judge_version,
+        reference_version=reference_version,
         **vars(budget),
         requested_by_id=principal.user_id,
     )

@@ -40,6 +40,11 @@ def audit() -> None:
 )
 @click.option("--judge", type=Reference(), help="Another model, which judges answers, such as judge@1.")
 @click.option(
+    "--reference",
+    type=Reference(),
+    help="A model of the same kind, not trained on the data, which privacy evaluations compare with.",
+)
+@click.option(
     "--max-requests", type=click.IntRange(1), help="Budget at the endpoint: requests, repeated ones too."
 )
 @click.option(
@@ -70,6 +75,7 @@ def run(
     dry_run: bool,
     supersedes: str | None,
     judge: str | None,
+    reference: str | None,
     **budget: float | None,
 ) -> int:
     """Audit the version MODEL under one or more policies."""
@@ -83,6 +89,7 @@ def run(
         "dry_run": dry_run,
         "supersedes": supersedes,
         "judge": judge,
+        "reference": reference,
         **budget,
     }
     started = session.client.post("audits", body)

@@ -55,6 +55,11 @@ def local() -> None:
 @click.option("--parent", type=FOLDER, help="The version that this one is compared with.")
 @click.option("--judge", type=FOLDER, help="Another model, which judges answers.")
 @click.option(
+    "--reference",
+    type=FOLDER,
+    help="A model of the same kind, not trained on the data, which privacy evaluations compare with.",
+)
+@click.option(
     "--keep", type=FOLDER, help="Keep the model's answers here: an interrupted run goes on from them."
 )
 @click.option(
@@ -84,9 +89,14 @@ def run(session: Session, /, model: Path, data: Path, policy: str, **options: An
         if options["dry_run"]:
             show_plan(local_run.plan(suite, dict(_by_name(forecasts(items, ref, data_ref, seed))), seed))
             return Exit.MEETS
-        judge = _model_ref(options["judge"], {**options, "parent": None}) if options["judge"] else None
+        judge, reference = (
+            _model_ref(options[name], {**options, "parent": None}) if options[name] else None
+            for name in ("judge", "reference")
+        )
         started = datetime.now(UTC).replace(microsecond=0)
-        ended = _run_all(session, Subject(ref, judge_ref=judge), data_ref, items, seed, options)
+        ended = _run_all(
+            session, Subject(ref, judge_ref=judge, reference_ref=reference), data_ref, items, seed, options
+        )
     except EvaluationError as error:
         raise ClientError(error.message) from error
     card = local_run.card(

@@ -119,7 +119,8 @@ def test_a_text_that_cannot_be_stored_is_refused_wherever_it_is(
     api: Any, income: ModelVersion, adult: DatasetVersion, release_gate: PolicyVersion
 ) -> None:
     sound = {"model": "income@1.0", "dataset": "adult@1", "policies": ["release-gate"]}
-    for odd in ({"model": "a\0b"}, {"judge": "a\0b"}, {"supersedes": "a\0b"}, {"policies": ["a\0b"]}):
+    one = [{name: "a\0b"} for name in ("model", "judge", "reference", "supersedes")]
+    for odd in (*one, {"policies": ["a\0b"]}):
         answer = api.post("audits", {**sound, **odd}, Idempotency_Key=f"odd-{sorted(odd)}")
         assert answer.status_code == 422, odd
         assert answer.json()["code"] == "invalid_input"

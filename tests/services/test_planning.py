@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import IntegrityError
 from django.utils import timezone
 from pydantic import ValidationError
 
@@ -20,6 +21,7 @@ from auditor.core.errors import DomainError
 from auditor.policies.models import PolicyVersion
 from auditor.policies.services import publish
 from auditor.registry.models import DatasetVersion, EndpointCredential, Model, ModelVersion
+from evaluations import catalogue
 from evaluations.endpoints import EndpointSpec, Price, RestMapping
 from evaluations.forecasting import Known, forecast, total
 from evaluations.spec import Cost, Plan
@@ -510,3 +512,118 @@ def test_a_fixed_rule_needs_no_judge(team: Team, engineer: User, adult: DatasetV
         (item,) = found.items
         assert not item.refusal
         assert item.takes.queries == 1000
+
+
+# --- a reference model ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_reference(monkeypatch: pytest.MonkeyPatch) -> PolicyVersion:
+    """A policy whose one evaluation compares with a reference model, where one is named."""
+    evaluation = type(catalogue.get("quality.perplexity"))
+    needs = evaluation.requires.model_copy(update={"reference": True})
+    monkeypatch.setattr(evaluation, "requires", needs)
+    source = COMPARING.replace("no-worse", "with-reference").replace(
+        "quality.version_change", evaluation.name
+    )
+    return publish(principal=None, source=source.replace("accuracy_change", evaluation.metrics[0].name))
+
+
+def continuing(team: Team, engineer: User, name: str, **more: Any) -> ModelVersion:
+    served = EndpointSpec(
+        protocol="openai_completions",
+        url=HERE + "/v1",
+        model=name,
+        logprobs=True,
+        price=Price(per_request=1, **more),
+    )
+    return put_endpoint(team, engineer, served, name=name, modality="causal_lm")
+
+
+def test_a_reference_may_be_named_is_another_model_and_is_pinned(
+    as_engineer: Principal,
+    team: Team,
+    engineer: User,
+    adult: DatasetVersion,
+    with_reference: PolicyVersion,
+) -> None:
+    data = with_egress(adult, HERE)
+    model, reference, other = (continuing(team, engineer, name) for name in ("model", "reference", "other"))
+    without = plan_of(model, data, with_reference)
+    assert [item.refusal for item in without.items] == [""]
+    with pytest.raises(DomainError) as refused:
+        plan_of(model, data, with_reference, reference_version=model)
+    assert refused.value.code == "reference_is_model"
+    plans = [plan_of(model, data, with_reference, reference_version=each) for each in (reference, other)]
+    assert plans[0].seed == plans[1].seed == without.seed
+    assert len({plan.digest for plan in (without, *plans)}) == 3
+    assert plans[0].takes.queries == 2 * without.takes.queries  # the model, and its reference
+    assert [str(version) for version in plans[0].served] == [str(model), str(reference)]
+    audit = services.submit(
+        principal=as_engineer,
+        model_version=model,
+        dataset_version=data,
+        policy_versions=[with_reference],
+        reference_version=reference,
+    )
+    assert (audit.digest, audit.reference_version) == (plans[0].digest, reference)
+    with pytest.raises(IntegrityError, match="append-only"):
+        Audit.objects.filter(pk=audit.pk).update(reference_version=None)
+
+
+def test_what_compares_with_no_reference_does_not_pin_one(
+    team: Team, engineer: User, adult: DatasetVersion, income: ModelVersion, release_gate: PolicyVersion
+) -> None:
+    other = child_of(None, income)
+    plans = [plan_of(income, adult, release_gate, reference_version=each) for each in (None, other)]
+    assert plans[0] == plans[1]
+
+
+@pytest.mark.parametrize("role", [Role.REGULATOR, Role.ENGINEER, None])
+def test_a_reference_of_another_team_is_asked_only_for_those_who_may_spend_there(
+    role: Role | None,
+    team: Team,
+    engineer: User,
+    stranger: User,
+    adult: DatasetVersion,
+    with_reference: PolicyVersion,
+) -> None:
+    data, theirs = with_egress(adult, HERE), Team.objects.get(name="Elsewhere")
+    if role is not None:
+        Membership.objects.create(user=engineer, team=theirs, role=role)
+    model, reference = continuing(team, engineer, "model"), continuing(theirs, stranger, "reference")
+
+    def submitted() -> Audit:
+        return services.submit(
+            principal=principal_of(engineer),
+            model_version=model,
+            dataset_version=data,
+            policy_versions=[with_reference],
+            reference_version=reference,
+        )
+
+    if role == Role.ENGINEER:
+        assert submitted().reference_version == reference
+        return
+    with pytest.raises(DomainError) as refused:
+        submitted()
+    assert refused.value.status == (404 if role is None else 403)
+    assert not Audit.objects.exists()
+
+
+def test_a_reference_that_cannot_be_asked_is_refused_with_the_reason(
+    team: Team,
+    engineer: User,
+    adult: DatasetVersion,
+    income: ModelVersion,
+    with_reference: PolicyVersion,
+) -> None:
+    data, model = with_egress(adult, HERE), continuing(team, engineer, "model")
+    elsewhere = EndpointSpec(protocol="openai_completions", url="https://elsewhere.example/v1", model="m")
+    for reference, word in (
+        (income, "like with like"),
+        (continuing(team, engineer, "dear", currency="EUR"), "one budget"),
+        (put_endpoint(team, engineer, elsewhere, name="away", modality="causal_lm"), "--egress"),
+    ):
+        (item,) = plan_of(model, data, with_reference, reference_version=reference).items
+        assert word in item.refusal

@@ -34,7 +34,7 @@ from evaluations.endpoints import EndpointSpec, Price, RestMapping
 from tests.endpoints import put_endpoint
 from tests.workers.conftest import ROLES, ROWS, put_table
 from tests.workers.egress import LOOPBACK, Server, serving
-from workers import scores, supervise
+from workers import passes, scores, supervise
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -158,7 +158,7 @@ def test_a_served_model_is_audited_through_the_broker_and_the_sandbox(
     assert run.spent["requests"] == len(server.received)
     assert run.spent["cost"] == pytest.approx(0.5 * len(server.received))
     assert run.environment["endpoint"]
-    told = f"{run.log_tail}{run.environment}{run.isolation}{supervise.request_for(run).model_dump_json()}"
+    told = f"{run.log_tail}{run.environment}{run.isolation}{passes.request_for(run).model_dump_json()}"
     assert "hunter2" not in told
 
     asked = sum(service.asked.values())

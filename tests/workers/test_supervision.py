@@ -22,7 +22,7 @@ from auditor.policies.models import PolicyVersion
 from auditor.registry.models import DatasetVersion, ModelVersion
 from tests.workers import hostile
 from tests.workers.conftest import ROLES, put_model, put_table
-from workers import supervise
+from workers import passes, supervise
 from workers.isolation import sandbox
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
@@ -57,7 +57,7 @@ def test_a_run_ends_with_its_metrics_its_files_and_the_isolation_it_had(small_au
 
 
 def test_the_request_tells_the_child_no_secret(small_audit: Audit) -> None:
-    told = supervise.request_for(first_run(small_audit)).model_dump_json()
+    told = passes.request_for(first_run(small_audit)).model_dump_json()
     assert django_settings.SECRET_KEY not in told
     assert django_settings.DATABASES["default"]["PASSWORD"] not in told
 

@@ -41,6 +41,11 @@ class NewAudit(Schema):
     policies: list[str] = Field(min_length=1, max_length=10, examples=[["release-gate"]])
     supersedes: str | None = None
     judge: str | None = Field(None, max_length=110, description="Another model, which judges answers.")
+    reference: str | None = Field(
+        None,
+        max_length=110,
+        description="A model of the same kind, not trained on the data, which privacy evaluations compare with.",
+    )
     max_requests: int | None = Field(None, gt=0, le=10**15)
     max_tokens: int | None = Field(None, gt=0, le=10**15)
     max_cost: float | None = Field(None, gt=0, le=10**15)
@@ -152,6 +157,7 @@ class AuditOut(Schema):
     ordinal: int
     supersedes: str | None
     judge: str | None
+    reference: str | None
     budget: BudgetOut
     requested_by: str
     created_at: datetime
@@ -266,6 +272,7 @@ def _audit_out(audit: Audit) -> AuditOut:
         ordinal=audit.ordinal,
         supersedes=audit.supersedes_id,
         judge=str(audit.judge_version) if audit.judge_version else None,
+        reference=str(audit.reference_version) if audit.reference_version else None,
         budget=BudgetOut(**{name: getattr(audit, name) for name in BudgetOut.model_fields}),
         requested_by=str(audit.requested_by),
         created_at=audit.created_at,
@@ -309,6 +316,9 @@ def create(request: Caller, payload: NewAudit) -> HttpResponse:
     dataset_version = by_reference(request.auth, DatasetVersion, payload.dataset)
     policy_versions = [resolve(request.auth, name) for name in payload.policies]
     judge_version = by_reference(request.auth, ModelVersion, payload.judge) if payload.judge else None
+    reference_version = (
+        by_reference(request.auth, ModelVersion, payload.reference) if payload.reference else None
+    )
     budget = Budget(payload.max_requests, payload.max_tokens, payload.max_cost)
     if payload.dry_run:
         plan = services.plan(
@@ -317,6 +327,7 @@ def create(request: Caller, payload: NewAudit) -> HttpResponse:
             policy_versions=policy_versions,
             budget=budget,
             judge_version=judge_version,
+            reference_version=reference_version,
         )
         return reply(_plan_out(plan))
     audit = services.submit(
@@ -327,6 +338,7 @@ def create(request: Caller, payload: NewAudit) -> HttpResponse:
         supersedes=fetch(request.auth, Audit, pk=payload.supersedes) if payload.supersedes else None,
         budget=budget,
         judge_version=judge_version,
+        reference_version=reference_version,
     )
     return reply(_audit_out(audit), 202, f"audits/{audit.pk}", POLL_SECONDS)
 
