@@ -38,6 +38,7 @@ BUILT_IN = {
     "fairness.group": "evaluations.fairness.group",
     "fairness.calibration": "evaluations.fairness.calibration",
     "fairness.ll144": "evaluations.fairness.ll144",
+    "fairness.bbq": "evaluations.fairness.bbq",
     "robustness.text_char": "evaluations.robustness.text_char",
     "robustness.text_synonym": "evaluations.robustness.text_synonym",
     "robustness.text_behaviour": "evaluations.robustness.text_behaviour",

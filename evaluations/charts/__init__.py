@@ -11,6 +11,7 @@ from evaluations.charts.curves import reliability, success_by_queries
 from evaluations.charts.distributions import distributions
 from evaluations.charts.errors import error_by_tenth
 from evaluations.charts.findings import shares
+from evaluations.charts.neutral import dots
 from evaluations.charts.perturbation import perturbation_curves
 from evaluations.charts.places import by_place
 from evaluations.charts.reliance import top_features
@@ -24,6 +25,7 @@ __all__ = [
     "changes",
     "confusion",
     "distributions",
+    "dots",
     "error_by_tenth",
     "group_bars",
     "mean_sizes",
