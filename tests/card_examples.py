@@ -279,6 +279,8 @@ def facts(**changes: Any) -> CardFacts:
             "seed": 3141592653589793,
             "digest": "sha256:" + "5eed" * 16,
             "ordinal": 2,
+            "judge": None,
+            "reference": {"model": "income-base@1.0", "digest": "sha256:" + "ba5e" * 16},
         },
         "controls": controls,
         "reported": [

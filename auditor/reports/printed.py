@@ -12,6 +12,7 @@ from auditor.reports import charts, heats, pictures, sentences
 from auditor.reports.fonts import drawable
 from auditor.reports.printed_facts import (
     SHOWN_ROWS,
+    beside,
     class_tables,
     cost,
     coverage,
@@ -99,6 +100,7 @@ def page_text(
             ["Requested", f"{when(audit['requested_at'])} by {audit['requested_by']}"],
             ["Ran", f"{when(audit['started_at'])} to {when(audit['finished_at'])}"],
             ["Seed", f"{audit['seed']} (from the digests: there is none to choose)"],
+            *beside(audit),
             ["Digest of the whole", audit["digest"]],
             ["Software", f"{card['software']['name']} {card['software']['version']}"],
         ],

@@ -78,6 +78,12 @@ def model_facts(model: dict[str, Any]) -> list[list[str]]:
     ]
 
 
+def beside(audit: dict[str, Any]) -> list[list[str]]:
+    """The models that were asked beside the audited one; a card of an earlier release names none."""
+    named = (("Judge of answers", audit.get("judge")), ("Reference model", audit.get("reference")))
+    return [[role, f"{other['model']}, {other['digest']}"] for role, other in named if other]
+
+
 def data_facts(data: dict[str, Any]) -> list[list[str]]:
     roles: dict[str, list[str]] = {}
     for column, role in data["roles"].items():

@@ -89,7 +89,14 @@ def audit_facts(audit: Audit) -> dict[str, Any]:
         "seed": audit.seed,
         "digest": audit.digest,
         "ordinal": audit.ordinal,
+        "judge": _other(audit.judge_version),
+        "reference": _other(audit.reference_version),
     }
+
+
+def _other(version: ModelVersion | None) -> dict[str, str] | None:
+    """Another model that was asked beside the audited one."""
+    return {"model": str(version), "digest": version.digest} if version else None
 
 
 def control_facts(

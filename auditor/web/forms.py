@@ -20,6 +20,18 @@ class AuditForm(forms.Form):
     version = forms.ChoiceField(label=_("Model version"))
     dataset = forms.ChoiceField(label=_("Data set"))
     policies = forms.MultipleChoiceField(label=_("Policies"), widget=forms.CheckboxSelectMultiple)
+    judge = forms.ChoiceField(
+        label=_("Judge of answers"),
+        help_text=_("Another model, which judges what this one writes. Few evaluations ask for one."),
+        required=False,
+    )
+    reference = forms.ChoiceField(
+        label=_("Reference model"),
+        help_text=_(
+            "A model of the same kind that was not trained on the data. Privacy evaluations compare with it."
+        ),
+        required=False,
+    )
 
 
 def audit_form(
@@ -27,9 +39,11 @@ def audit_form(
 ) -> AuditForm:
     """The form with the choices of this person, the newest first; within one model where it is given."""
     form = AuditForm(data)
-    versions = visible(who, ModelVersion).select_related("model").order_by("-created_at")
-    if model is not None:
-        versions = versions.filter(model=model)
+    others = visible(who, ModelVersion).select_related("model").order_by("-created_at")
+    versions = others if model is None else others.filter(model=model)
+    named = [("", _("none")), *((str(v.pk), str(v)) for v in others[:200])]
+    form.fields["judge"].choices = named  # type: ignore[attr-defined]  # a ChoiceField
+    form.fields["reference"].choices = named  # type: ignore[attr-defined]  # a ChoiceField
     datasets = visible(who, DatasetVersion).select_related("dataset").order_by("-created_at")[:200]
     policies = (
         Policy.objects.filter(Q(team__isnull=True) | Q(team__in=list(who.roles)))

@@ -34,6 +34,7 @@ from auditor.policies.services import publish
 from auditor.registry.models import Dataset, DatasetVersion, Model, ModelVersion
 from auditor.reports import services
 from auditor.reports.models import CardStatus, ReportCard, Review
+from tests import factories
 from tests.card_examples import GROUP_CHART
 
 POLICY = """
@@ -50,7 +51,9 @@ report:
 """
 
 
-def judged(team: Team, engineer: User, *, limit: float, outcome: str) -> Audit:
+def judged(
+    team: Team, engineer: User, *, limit: float, outcome: str, reference: ModelVersion | None = None
+) -> Audit:
     """A judged audit with a lost and a succeeded attempt; balanced accuracy lies between .788 and .804."""
     model = Model.objects.create(
         name="income", team=team, owner=engineer, modality="tabular", intended_use="Ranking."
@@ -68,7 +71,7 @@ def judged(team: Team, engineer: User, *, limit: float, outcome: str) -> Audit:
     now = timezone.now()
     audit = Audit.objects.create(
         model_version=version, dataset_version=data, status=AuditStatus.COMPLETED, seed=7, digest="sha256:" + "5e" * 32,
-        ordinal=2, requested_by=engineer, started_at=now, finished_at=now,
+        ordinal=2, requested_by=engineer, started_at=now, finished_at=now, reference_version=reference,
     )  # fmt: skip
     audit.policy_versions.add(policy)
     common = {"audit": audit, "item": "classification", "position": 0, "evaluation": "quality.classification",
@@ -127,6 +130,13 @@ def test_the_card_says_what_was_measured_and_what_it_means(card: ReportCard) -> 
     assert [(r["attempt"], r["status"]) for r in content["runs"]] == [(1, "lost"), (2, "succeeded")]
     assert content["audit"]["ordinal"] == 2
     assert content["deciding"] == [{"control": "QUAL-01", "slice": "all"}]
+
+
+def test_the_card_names_the_models_that_were_asked_beside_the_audited_one(team: Team, engineer: User) -> None:
+    base = factories.a_version(factories.a_model(team, engineer, name="base"), digest="ba5e")
+    (card,) = services.issue(judged(team, engineer, limit=0.75, outcome="pass", reference=base))
+    audit = json.loads(card.canonical)["audit"]
+    assert (audit["judge"], audit["reference"]) == (None, {"model": "base@1.0.0", "digest": base.digest})
 
 
 def test_the_charts_of_a_card_are_drawn_into_the_store(card: ReportCard) -> None:

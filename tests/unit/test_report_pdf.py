@@ -71,6 +71,15 @@ def test_every_attempt_is_printed_with_its_isolation(document: pypdf.PdfReader) 
     assert "filesystem landlock" in text
 
 
+def test_the_models_that_were_asked_beside_the_audited_one_are_printed(document: pypdf.PdfReader) -> None:
+    text = words(document)
+    assert "Reference model income-base@1.0, sha256:ba5e" in text
+    assert "Judge of answers" not in text  # there was none
+    old = facts()
+    del old.audit["judge"], old.audit["reference"]  # a card of an earlier release
+    assert "Reference model" not in words(draw(build.canonical(build.build(old))))
+
+
 def test_suppressed_groups_are_named_without_a_number(document: pypdf.PdfReader) -> None:
     assert "Martian 3 not shown not shown not shown" in words(document)
 

@@ -54,6 +54,25 @@ def test_a_form_without_a_policy_is_refused_beside_the_field(
     assert not Audit.objects.exists()
 
 
+def test_a_judge_and_a_reference_are_chosen_in_the_form_and_shown_with_what_was_frozen(
+    browse: Browse, engineer: User, team: Team, data: DatasetVersion, release_gate: PolicyVersion
+) -> None:
+    version, judge, reference = (
+        factories.a_version(factories.a_model(team, engineer, name=name), digest=4 * digit)
+        for name, digit in (("income", "a"), ("judge", "b"), ("base", "c"))
+    )
+    sent = {"version": version.pk, "dataset": data.pk, "policies": ["release-gate"]}
+    answer = browse(engineer).post("/audits/new/", {**sent, "reference": version.pk})
+    assert answer.status_code == 422
+    assert "cannot be its own reference" in text_of(answer)
+    answer = browse(engineer).post("/audits/new/", {**sent, "judge": judge.pk, "reference": reference.pk})
+    audit = Audit.objects.get()
+    assert (audit.judge_version, audit.reference_version) == (judge, reference)
+    text = text_of(browse(engineer).get(answer["Location"]))
+    assert f"Judge of answers {judge} {judge.digest}" in text
+    assert f"Reference model {reference} {reference.digest}" in text
+
+
 def test_another_teams_model_is_no_choice(
     browse: Browse, stranger: User, version: ModelVersion, data: DatasetVersion, release_gate: PolicyVersion
 ) -> None:

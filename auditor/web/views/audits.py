@@ -40,11 +40,17 @@ def new(request: HttpRequest) -> HttpResponse:
             model_version = fetch(who, ModelVersion, pk=form.cleaned_data["version"])
             dataset_version = fetch(who, DatasetVersion, pk=form.cleaned_data["dataset"])
             policy_versions = [resolve(who, name) for name in form.cleaned_data["policies"]]
+            judge, reference = (
+                fetch(who, ModelVersion, pk=form.cleaned_data[name]) if form.cleaned_data[name] else None
+                for name in ("judge", "reference")
+            )
             if "plan" in request.POST:
                 planned = services.plan(
                     model_version=model_version,
                     dataset_version=dataset_version,
                     policy_versions=policy_versions,
+                    judge_version=judge,
+                    reference_version=reference,
                 )
             else:
                 audit = services.submit(
@@ -52,6 +58,8 @@ def new(request: HttpRequest) -> HttpResponse:
                     model_version=model_version,
                     dataset_version=dataset_version,
                     policy_versions=policy_versions,
+                    judge_version=judge,
+                    reference_version=reference,
                 )
                 return redirect("audit_detail", audit_id=audit.pk)
         except DomainError as refused:
@@ -97,6 +105,8 @@ def _context(request: HttpRequest, audit: Audit) -> dict[str, object]:
         "audit": audit,
         "model": audit.model_version.model,
         "dataset": audit.dataset_version.dataset,
+        "judge": _named(audit.judge_version),
+        "reference": _named(audit.reference_version),
         "requested_by": str(audit.requested_by),
         "policies": list(audit.policy_versions.select_related("policy").order_by("policy__name")),
         "progress": progress(audit, current),
@@ -113,6 +123,11 @@ def _context(request: HttpRequest, audit: Audit) -> dict[str, object]:
         "ended": audit.status in ENDED,
         "may_cancel": audit.status in (AuditStatus.QUEUED, AuditStatus.RUNNING) and who.may("submit", team),
     }
+
+
+def _named(version: ModelVersion | None) -> tuple[str, str] | None:
+    """What another model is called, and its digest."""
+    return (str(version), version.digest) if version else None
 
 
 def _elapsed(run: EvaluationRun) -> float | None:
