@@ -53,6 +53,7 @@ BUILT_IN = {
     "explainability.faithfulness": "evaluations.explainability.faithfulness",
     "explainability.sanity": "evaluations.explainability.sanity",
     "explainability.global": "evaluations.explainability.global_reliance",
+    "privacy.dp_audit": "evaluations.privacy.dp_audit",
     "efficiency.latency": "evaluations.efficiency.latency",
     "efficiency.resources": "evaluations.efficiency.resources",
 }

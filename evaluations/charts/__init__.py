@@ -12,6 +12,7 @@ from evaluations.charts.distributions import distributions
 from evaluations.charts.errors import error_by_tenth
 from evaluations.charts.findings import shares
 from evaluations.charts.neutral import dots
+from evaluations.charts.guesses import guesses
 from evaluations.charts.perturbation import perturbation_curves
 from evaluations.charts.places import by_place
 from evaluations.charts.reliance import top_features
@@ -28,6 +29,7 @@ __all__ = [
     "dots",
     "error_by_tenth",
     "group_bars",
+    "guesses",
     "mean_sizes",
     "perturbation_curves",
     "reliability",
