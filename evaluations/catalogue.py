@@ -54,6 +54,7 @@ BUILT_IN = {
     "explainability.sanity": "evaluations.explainability.sanity",
     "explainability.global": "evaluations.explainability.global_reliance",
     "privacy.dp_audit": "evaluations.privacy.dp_audit",
+    "privacy.memorisation": "evaluations.privacy.memorisation",
     "efficiency.latency": "evaluations.efficiency.latency",
     "efficiency.resources": "evaluations.efficiency.resources",
 }

@@ -11,6 +11,7 @@ from evaluations.charts.curves import reliability, success_by_queries
 from evaluations.charts.distributions import distributions
 from evaluations.charts.errors import error_by_tenth
 from evaluations.charts.findings import shares
+from evaluations.charts.memorised import Exposed, exposure_by_repetitions, found_by_continuations
 from evaluations.charts.neutral import dots
 from evaluations.charts.guesses import guesses
 from evaluations.charts.perturbation import perturbation_curves
@@ -20,6 +21,7 @@ from evaluations.charts.selective import risk_coverage
 from evaluations.charts.text_attacks import success_by_recipe, success_curves
 
 __all__ = [
+    "Exposed",
     "accuracy_by_attack",
     "by_place",
     "by_severity",
@@ -28,6 +30,8 @@ __all__ = [
     "distributions",
     "dots",
     "error_by_tenth",
+    "exposure_by_repetitions",
+    "found_by_continuations",
     "group_bars",
     "guesses",
     "mean_sizes",
