@@ -76,6 +76,7 @@ def network_of(folder: Path, auto: str, instead: str) -> Any:
             "model_incomplete",
             f"{len(missing)} weights are not in the file ({', '.join(missing[:3])}, …) and would be random. {instead}",
         )
+    torch.backends.cudnn.allow_tf32 = False  # convolutions in float32, as matrix products are by default
     return network.to(device()).eval()
 
 

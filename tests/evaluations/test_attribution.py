@@ -122,7 +122,9 @@ def test_a_language_models_own_continuation_is_explained(tmp_path: Path) -> None
     ids, logprob = model.tokenizer(table.text[0])["input_ids"], 0.0
     for _ in range(3):
         with torch.inference_mode():
-            scores = torch.log_softmax(model.network(input_ids=torch.tensor([ids])).logits[0, -1], dim=0)
+            scores = torch.log_softmax(
+                model.network(input_ids=torch.tensor([ids], device=model.device)).logits[0, -1], dim=0
+            )
         ids = [*ids, int(scores.argmax())]
         logprob += float(scores.max())
     shown = result.examples[0]

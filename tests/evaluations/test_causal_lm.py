@@ -56,7 +56,8 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceCausalLM:
 def alone(network: Any, context: Sequence[int], continuation: Sequence[int]) -> tuple[float, bool]:
     """ln p(continuation | context) by a pass of the whole network over this one sequence."""
     with torch.no_grad():
-        logits = network(torch.tensor([[*context, *continuation[:-1]]])).logits[0].double()
+        ids = torch.tensor([[*context, *continuation[:-1]]], device=network.device)
+        logits = network(ids).logits[0].double().cpu()
     rows = torch.log_softmax(logits, -1)[len(context) - 1 :]
     given = rows.gather(1, torch.tensor(continuation)[:, None])
     return float(given.sum()), bool((rows.argmax(1) == torch.tensor(continuation)).all())
@@ -236,7 +237,12 @@ def test_tokens_are_drawn_with_the_models_probabilities(gpt2: HuggingFaceCausalL
     settings = GenerationSettings(max_new_tokens=1, temperature=1.5)
     n = 3000
     ids = torch.tensor([gpt2.tokenizer("the film")["input_ids"]])
-    p = torch.softmax(gpt2.network(ids).logits[0, -1].double() / 1.5, -1).detach().numpy()
+    p = (
+        torch.softmax(gpt2.network(ids.to(gpt2.device)).logits[0, -1].double() / 1.5, -1)
+        .detach()
+        .cpu()
+        .numpy()
+    )
     texts = np.array(gpt2.tokenizer.batch_decode([[k] for k in range(400)], skip_special_tokens=True))
     made = np.array([g.text for g in gpt2.generate(["the film"] * n, settings, list(range(n)))])
     for token in np.argsort(-p)[:5]:
@@ -247,7 +253,7 @@ def test_tokens_are_drawn_with_the_models_probabilities(gpt2: HuggingFaceCausalL
 
 def test_only_the_tokens_that_hold_top_p_are_drawn(gpt2: HuggingFaceCausalLM) -> None:
     ids = torch.tensor([gpt2.tokenizer("the film")["input_ids"]])
-    first = gpt2.tokenizer.decode([int(gpt2.network(ids).logits[0, -1].argmax())])
+    first = gpt2.tokenizer.decode([int(gpt2.network(ids.to(gpt2.device)).logits[0, -1].argmax())])
     settings = GenerationSettings(max_new_tokens=1, temperature=1.0, top_p=0.01)
     assert {g.text for g in gpt2.generate(["the film"] * 40, settings, list(range(40)))} == {first}
 

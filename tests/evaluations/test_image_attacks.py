@@ -243,9 +243,9 @@ def test_outputs_of_units_are_those_of_prepared_pixels(kind: str, tmp_path: Path
     units = model.units.of_pixels(pixels)
     assert 0 <= units.min() < units.max() <= 1
     assert np.abs(units * 255 - np.round(units * 255)).max() < 1e-4  # what 8 bits hold
-    given = torch.from_numpy(units).requires_grad_()
+    given = torch.from_numpy(units).to(model.device).requires_grad_()
     logits = model.logits_of_units(given)
-    assert torch.allclose(logits, model.logits(pixels), atol=1e-5)
+    assert torch.allclose(logits.cpu(), model.logits(pixels), atol=1e-5)
     (gradient,) = torch.autograd.grad(logits.sum(), given)
     assert gradient.abs().sum() > 0
 

@@ -30,7 +30,7 @@ def by_hand(model: Any, text: str) -> list[float]:
     for place in range(1, len(ids) - 1):  # without [CLS] and [SEP]
         masked = [*ids[:place], model.tokenizer.mask_token_id, *ids[place + 1 :]]
         with torch.no_grad():
-            logits = model.network(torch.tensor([masked])).logits[0, place].double()
+            logits = model.network(torch.tensor([masked], device=model.device)).logits[0, place].double()
         found.append(float(torch.log_softmax(logits, -1)[ids[place]]))
     return found
 

@@ -159,7 +159,7 @@ def test_random_networks_are_seeded_and_leave_the_model_and_torch_alone(bert: An
 def test_the_nearest_neighbour_of_a_token_is_the_one_of_the_smallest_angle(bert: Any) -> None:
     model, _ = bert
     neighbours = nearby.Neighbours(model)
-    weights = model.network.get_input_embeddings().weight.detach().numpy().astype(float)
+    weights = model.network.get_input_embeddings().weight.detach().cpu().numpy().astype(float)
     for token in (20, 40, 80):
         norms = np.maximum(np.linalg.norm(weights, axis=1), 1e-9)  # that of the padding token is 0
         cosine = weights @ weights[token] / norms / norms[token]

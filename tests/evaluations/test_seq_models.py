@@ -37,7 +37,7 @@ def direct(model: Any, prompt: str) -> str:
     """What transformers writes for one prompt alone."""
     ids = model.tokenizer(prompt, truncation=True, max_length=model.longest)["input_ids"] or [0]
     found = model.network.generate(
-        input_ids=torch.tensor([ids]),
+        input_ids=torch.tensor([ids], device=model.device),
         max_new_tokens=12,
         do_sample=False,
     )
@@ -171,7 +171,10 @@ def best_by_hand(model: Any, question: str, context: str) -> tuple[tuple[int, in
     best, score, empty = (0, 0), -np.inf, np.inf
     for ids, offsets, segments in windows_by_hand(model, question, context):
         with torch.inference_mode():
-            out = model.network(input_ids=torch.tensor([ids]), token_type_ids=torch.tensor([segments]))
+            out = model.network(
+                input_ids=torch.tensor([ids], device=model.device),
+                token_type_ids=torch.tensor([segments], device=model.device),
+            )
         start, end = out.start_logits[0].tolist(), out.end_logits[0].tolist()
         empty = min(empty, start[0] + end[0])
         for i, opening in enumerate(offsets):
