@@ -16,11 +16,12 @@ def group_bars(
     ratio: str | None = None,
     limit: str | None = None,
     what: str = "Group",
+    top: float = 1.0,
 ) -> list[Chart]:
     """One rate per group, or per `what` the bars are, with its interval. What has no number is in the table only.
 
     `limit` names the metric whose limit is drawn; `ratio` the one that divides the rates by the highest: a limit
-    on it is drawn at limit × highest.
+    on it is drawn at limit × highest. `top` is where the axis ends, for rates that are all near 0.
     """
     shown = [(group, m.value, m.interval) for group, m in rates if m.value is not None and m.interval]
     if not shown:
@@ -30,7 +31,7 @@ def group_bars(
         for group, value, i in shown
     ]
     y = {"field": "group", "type": "nominal", "title": None, "sort": None}
-    scale = {"domain": [0, 1]}
+    scale = {"domain": [0, top]}
     layers: list[dict[str, Any]] = [
         {
             "mark": {"type": "bar", "color": ACCENT, "height": 14},
