@@ -159,6 +159,7 @@ MAX_UPLOAD_BYTES = int(read("MAX_UPLOAD_BYTES", str(20 * 2**30)))
 BROKER_URL = read("BROKER_URL")
 CELERY_BROKER_URL = BROKER_URL or "pgmq://localhost"  # a name alone: transport options say where it is
 if not BROKER_URL:
+    CELERY_BROKER_TRANSPORT = "auditor.core.queue_tables:Transport"
     _db = DATABASES["default"]
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
         # always given: pgmq would otherwise prefer DATABASE_URL over the broker URL

@@ -18,11 +18,12 @@ from typing import IO
 from django.conf import settings
 
 from auditor.core import embedded
-from auditor.core.embedded_places import state_dir
 from auditor.core.queue import HOUSEKEEPING, WORK
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "auditor.settings")
 REPOSITORY = Path(__file__).resolve().parents[1]
+# It keeps nothing in a file, which a kill could leave half-written: what is due every few seconds needs no memory.
+CLOCK = "celery.beat:Scheduler"
 
 
 @dataclass
@@ -67,10 +68,9 @@ def worker_commands() -> list[list[str]]:
         "--without-gossip",
         "--without-mingle",
     ]
-    schedule = state_dir() / "celerybeat-schedule"
     work = ["-Q", WORK, "-n", f"work-{os.getpid()}@%h", "--concurrency", str(settings.WORKER_CONCURRENCY)]
     keep = ["-Q", HOUSEKEEPING, "-n", f"housekeeping-{os.getpid()}@%h", "--concurrency", "1"]
-    clock = ["-B", "-s", str(schedule)]
+    clock = ["-B", "--scheduler", CLOCK]
     return [[*celery, *work, "-l", "WARNING"], [*celery, *keep, *clock, "-l", "WARNING"]]
 
 

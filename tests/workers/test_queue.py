@@ -1,0 +1,66 @@
+"""The embedded queue: who opens it at the same moment, and what wakes whoever listens."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+from kombu import Connection, Consumer, Queue
+
+from auditor.core.queue import celery
+
+pytestmark = pytest.mark.django_db(transaction=True)
+AT_ONCE = 6
+
+
+@pytest.fixture
+def connect() -> Callable[[str], Connection]:
+    """Opens the test database's queues that begin with a prefix, as workers open theirs."""
+    db = connection.settings_dict
+    url = f"postgresql://{db['USER']}:{db['PASSWORD']}@{db['HOST']}:{db['PORT']}/{db['NAME']}"
+
+    def opened(prefix: str) -> Connection:
+        return celery.connection_for_write(
+            transport_options={"conn_string": url, "queue_name_prefix": prefix, "pool_size": 1}
+        )
+
+    return opened
+
+
+def test_workers_and_senders_that_open_a_queue_at_the_same_moment_all_can(
+    connect: Callable[[str], Connection],
+) -> None:
+    together = threading.Barrier(AT_ONCE, timeout=60)
+
+    def open_it(prefix: str) -> None:
+        with connect(prefix) as opened:
+            opened.ensure_connection()
+            together.wait()
+            Consumer(opened, [Queue("work", routing_key="work")]).consume()
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for turn in range(5):
+            for done in [threads.submit(open_it, f"at_once_{turn}_") for _ in range(AT_ONCE)]:
+                done.result()
+
+
+def test_a_message_wakes_the_worker_that_listens(connect: Callable[[str], Connection]) -> None:
+    got: list[Any] = []
+    queue = Queue("work", routing_key="work")
+    with connect("listening_") as listener, connect("listening_") as sender:
+        consumer = Consumer(listener, [queue], callbacks=[lambda body, _: got.append(body)])
+        consumer.consume()
+        later = threading.Timer(
+            0.5, lambda: sender.Producer().publish("wake", routing_key="work", declare=[queue])
+        )
+        later.start()
+        begun = time.monotonic()
+        listener.drain_events(timeout=60)
+        later.join()
+    assert got == ["wake"]
+    assert time.monotonic() - begun < celery.conf.broker_transport_options["polling_interval"]
