@@ -53,6 +53,7 @@ BUILT_IN = {
     "explainability.faithfulness": "evaluations.explainability.faithfulness",
     "explainability.sanity": "evaluations.explainability.sanity",
     "explainability.global": "evaluations.explainability.global_reliance",
+    "privacy.membership": "evaluations.privacy.membership",
     "privacy.dp_audit": "evaluations.privacy.dp_audit",
     "privacy.memorisation": "evaluations.privacy.memorisation",
     "efficiency.latency": "evaluations.efficiency.latency",

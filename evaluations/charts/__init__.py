@@ -17,6 +17,7 @@ from evaluations.charts.guesses import guesses
 from evaluations.charts.perturbation import perturbation_curves
 from evaluations.charts.places import by_place
 from evaluations.charts.reliance import top_features
+from evaluations.charts.roc import roc
 from evaluations.charts.selective import risk_coverage
 from evaluations.charts.text_attacks import success_by_recipe, success_curves
 
@@ -38,6 +39,7 @@ __all__ = [
     "perturbation_curves",
     "reliability",
     "risk_coverage",
+    "roc",
     "shares",
     "signed_values",
     "success_by_cost",

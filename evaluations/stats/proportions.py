@@ -114,11 +114,11 @@ def mover_ratio(a: Proportion, b: Proportion, level: float = LEVEL) -> tuple[flo
     return max(0.0, low), high
 
 
-def auc_interval(auc: float, positives: int, negatives: int, level: float = LEVEL) -> Interval:
+def auc_interval(auc: float, positives: float, negatives: float, level: float = LEVEL) -> Interval:
     """Area under the ROC curve: Newcombe 2006 (Statistics in Medicine 25:559), method 5.
 
     Solves |auc − θ| = z·√V(θ) with Hanley & McNeil's variance at the mean group size, so it
-    keeps its width at auc = 1.
+    keeps its width at auc = 1. Sizes may be fractional, as of an effective n.
     """
     z, size = z_of(level), (positives + negatives) / 2
 
