@@ -105,6 +105,15 @@ def test_without_waiting_the_number_of_the_audit_is_all_that_is_printed(
     assert (done.code, done.out) == (0, "aud_1\n")
 
 
+def test_the_models_that_are_asked_beside_the_audited_one_are_named(
+    auditor: CommandLine, service: Service
+) -> None:
+    finished(service)
+    auditor(*RUN, "--judge", "judge@1", "--reference", "base@2")
+    (body,) = service.bodies
+    assert (body["judge"], body["reference"]) == ("judge@1", "base@2")
+
+
 def test_a_dry_run_prints_the_plan_and_starts_nothing(auditor: CommandLine, service: Service) -> None:
     done = auditor(*RUN, "--dry-run")
     assert done.code == 0

@@ -96,6 +96,33 @@ def test_everything_measured_is_written(
     assert json.loads(files["sarif"].read_text())["runs"][0]["results"][0]["ruleId"] == "QUAL-01"
 
 
+def test_a_reference_model_is_named_for_what_compares_with_one(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = make.frame(400, seed=9)
+    (tmp_path / "base").mkdir()
+    skops.io.dump(LogisticRegression().fit(table[["x"]], table.label), tmp_path / "base" / "model.skops")
+    members = tmp_path / "members.csv"
+    make.frame(300, seed=5).assign(member=[0, 1] * 150).to_csv(members, index=False)
+    asks = tmp_path / "members.yaml"
+    asks.write_text(
+        POLICY.replace("LIMIT", "0.5")
+        .replace("robustness.text_char", "privacy.membership, params: {blind_limit: 1}")
+        .replace("{item: right, metric: mcc, area: quality}", "{item: spelling, metric: auc, area: privacy}")
+    )
+    path = tmp_path / "out.json"
+    told = [*columns(), "--role", "member=member", "--policy", asks, "--json", path]
+    attacks = []
+    for named in ([], ["--reference", tmp_path / "base"]):
+        done = run(capsys, model, "--data", members, *told, *named)
+        assert done.code == 0, done.err
+        found = json.loads(path.read_text())["runs"][1]
+        attacks.append({m["slice"] for m in found["metrics"] if m["name"] == "attack_auc"})
+    assert attacks[1] - attacks[0] == {"attack=reference_ratio", "attack=rmia"}
+    itself = run(capsys, model, "--data", members, *told, "--reference", model)
+    assert "A model cannot be its own reference" in itself.err
+
+
 def test_a_local_run_is_never_taken_for_a_report_card(
     model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

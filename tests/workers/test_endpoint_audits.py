@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import LazySettings
@@ -402,3 +404,69 @@ def test_another_model_judges_the_answers_in_a_child_of_its_own(
     assert run.spent["tokens"] == 12 * len(told)
     assert {"endpoint", "judge_endpoint"} <= set(run.environment)
     assert list(scores.folder(run.audit, judge).iterdir())
+
+
+MEMBERS = (
+    POLICY.replace("name: served", "name: members")
+    .replace(
+        "{item: classification, evaluation: quality.classification}",
+        "{item: members, evaluation: privacy.membership, params: {blind_limit: 1}}",
+    )
+    .replace("item: classification\n    metric: balanced_accuracy", "item: members\n    metric: auc")
+    .replace('">="', '"<="')
+)
+
+
+def test_a_reference_model_answers_the_same_in_a_child_of_its_own(
+    as_engineer: Principal, team: Team, engineer: User, settings: LazySettings, small_table: bytes
+) -> None:
+    """Its answers tell hard rows from easy ones, so that only what the audited model memorised is left."""
+    settings.EGRESS_ALLOW = LOOPBACK
+    table = pandas.read_csv(io.BytesIO(small_table))
+    table["member"] = [row % 2 for row in range(len(table))]
+    memorised = set(zip(table.age[table.member == 1], table.hours[table.member == 1], strict=True))
+    asked: Counter[str] = Counter()
+
+    def service(path: str, body: Any) -> tuple[int, dict[str, str], bytes]:
+        asked[path] += len(body["instances"])
+        answers = []
+        for row in body["instances"]:
+            gain = 2.5 if path == "/model" and (row["age"], row["hours"]) in memorised else 1.0
+            p = 1 / (1 + 2.718281828 ** -(gain * 4 * (row["age"] + row["hours"] - 0.25)))
+            answers.append([1 - p, p])
+        return 200, {}, json.dumps({"predictions": answers}).encode()
+
+    roles = {**ROLES, "member": "member"}
+    content = table.to_csv(index=False).encode()
+    data = put_table(team, engineer, "members", content, roles, egress=("same_network",))
+    policy = publish(principal=None, source=MEMBERS)
+    with serving(service) as server:
+        model, reference = (
+            put_endpoint(
+                team,
+                engineer,
+                EndpointSpec(
+                    protocol="rest", url=f"{server.url}/{name}", rest=RestMapping(rows_per_request=50)
+                ),
+                name=name,
+                labels=LABELS,
+            )
+            for name in ("model", "reference")
+        )
+        submit(as_engineer, model, data, policy)
+        alone = carried_out()
+        assert asked["/reference"] == 0
+        submit(as_engineer, model, data, policy, reference_version=reference)
+        run = carried_out()
+    assert [(each.status, each.reason) for each in (alone, run)] == [(RunStatus.SUCCEEDED, "")] * 2
+    assert asked["/reference"] >= len(table)
+    assert "reference_endpoint" in run.environment
+    assert "reference_endpoint" not in alone.environment
+    assert list(scores.folder(run.audit, reference).iterdir())
+    by_attack = {
+        metric.slice: metric.value
+        for metric in Metric.objects.filter(run=run, name="attack_auc", value__isnull=False)
+    }
+    assert by_attack["attack=reference_ratio"] > by_attack["attack=loss"] + 0.1
+    plain = set(Metric.objects.filter(run=alone, name="attack_auc").values_list("slice", flat=True))
+    assert by_attack.keys() - plain == {"attack=reference_ratio", "attack=rmia"}
