@@ -10,6 +10,12 @@ from typing import Any
 
 from auditor.client.exits import ClientError
 
+OTHER_ROLES = (
+    "Any other role, such as passage=context. For audits of privacy: seen=member (1 where the model was trained on the "
+    "row, 0 where it was not), coin=randomised_inclusion (of canaries: 1 or 0 as a fair coin fell), "
+    "times=repetitions (of canaries: how often they were put into the training data)."
+)
+
 
 def roles(file: Path, **given: Any) -> dict[str, str]:
     """The role of each column of `file` in use: see `assign`."""

@@ -33,9 +33,7 @@ def data() -> None:
 @click.option("--sensitive", multiple=True, help="Column that defines groups, such as sex.")
 @click.option("--id", "id_column", help="Column that identifies the row.")
 @click.option("--ignore", multiple=True, help="Column that nobody uses.")
-@click.option(
-    "--role", "more", multiple=True, metavar="COLUMN=ROLE", help="Any other role, such as passage=context."
-)
+@click.option("--role", "more", multiple=True, metavar="COLUMN=ROLE", help=columns.OTHER_ROLES)
 @click.option("--favourable", default="", help="The label that is good for the person, such as >50K.")
 @click.option("--language", "languages", multiple=True, help="Language tag of the texts, such as en.")
 @click.option("--held-out", is_flag=True, help="The model was not trained on these rows.")

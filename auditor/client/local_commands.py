@@ -38,9 +38,7 @@ def local() -> None:
 @click.option("--input", "inputs", multiple=True, help="Column fed to the model (default: all that remain).")
 @click.option("--sensitive", multiple=True, help="Column that defines groups, such as sex.")
 @click.option("--id", "id_column", help="Column that identifies the row.")
-@click.option(
-    "--role", "more", multiple=True, metavar="COLUMN=ROLE", help="Any other role, such as passage=context."
-)
+@click.option("--role", "more", multiple=True, metavar="COLUMN=ROLE", help=columns.OTHER_ROLES)
 @click.option(
     "--roles",
     "roles_file",

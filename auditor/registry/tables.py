@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.core.errors import DomainError, Problem
+from auditor.registry import coded_columns
 from auditor.registry.magic import HEAD, Content, sniff
 from evaluations.spec import Role
 
@@ -31,6 +32,7 @@ SINGLE = (
     Role.USER,
     Role.ITEM,
     Role.ANSWER,
+    *coded_columns.MEANING,
 )
 LISTED = (Role.INPUT, Role.TARGET, Role.CONTEXT, Role.CHOICES)  # what may hold lists of texts
 MISSING_GROUP = "(missing)"
@@ -54,7 +56,7 @@ _NULLS |= {"NULL", "NaN", "n/a", "nan", "null"}
 
 @dataclass(frozen=True)
 class TableSummary:
-    """`classes`: label -> rows. `groups`: sensitive column -> group -> rows. Most frequent first.
+    """`classes`: label -> rows. `groups`: column -> value -> rows, of sensitive and coded ones. Most frequent first.
 
     `classes` is empty where there is no target, or where it holds numbers, free text or lists of answers.
     """
@@ -73,7 +75,8 @@ def inspect_table(
     # A favourable label is one of a few: where it is given, the target must hold classes.
     targets = [_Target(column, strict=bool(favourable_label)) for column in target]
     counters = {column: Counter[str]() for column in sensitive}
-    wanted = [*target, *sensitive]
+    coded = [_Coded(column, Role(role)) for column, role in roles.items() if role in coded_columns.MEANING]
+    wanted = [*target, *sensitive, *(one.column for one in coded)]
     rows = 0
     try:
         for size, values in _READERS[format](path, roles, wanted):
@@ -82,6 +85,8 @@ def inspect_table(
                 raise _refused("table_large", f"The table has more than {MAX_ROWS} rows. Take a sample.")
             for one in targets:
                 one.count(values[one.column])
+            for each in coded:
+                each.count(values[each.column])
             for column, counter in counters.items():
                 found = _labelled(values[column])
                 counter.update(found)
@@ -108,8 +113,33 @@ def inspect_table(
     return TableSummary(
         rows,
         dict(labels.most_common()),
-        {c: dict(_spelled(counters[c], format).most_common()) for c in sensitive},
+        {c: dict(_spelled(counters[c], format).most_common()) for c in sensitive}
+        | {one.column: dict(one.codes.most_common()) for one in coded if len(one.codes) <= MAX_GROUPS},
     )
+
+
+class _Coded:
+    """Counts the values of a column that have a fixed meaning, and refuses any other."""
+
+    def __init__(self, column: str, role: Role) -> None:
+        self.column, self.role = column, role
+        self.codes: Counter[str] = Counter()
+
+    def count(self, values: list[Any]) -> None:
+        for value, rows in _labelled(values).items():
+            code = MISSING_GROUP
+            if value != MISSING_GROUP and value not in _NULLS:
+                known = coded_columns.code(self.role, value)
+                if known is None:
+                    raise _refused(
+                        "column_values",
+                        f"Column {self.column!r} holds {value[:60]!r}. With the role {self.role.value!r} it holds "
+                        f"{coded_columns.MEANING[self.role]}. Correct the column or its role.",
+                        f"/roles/{_escaped(self.column)}",
+                    )
+                code = known
+            if code in self.codes or len(self.codes) <= MAX_GROUPS:
+                self.codes[code] += rows
 
 
 class _Target:

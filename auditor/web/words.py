@@ -43,13 +43,35 @@ def role_name(value: str) -> str:
         "sensitive": _("Sensitive"),
         "context": _("Passage"),
         "choices": _("Answers to choose from"),
+        "answer": _("Answer given before"),
+        "human": _("People's verdict"),
         "cluster": _("Cluster"),
         "split": _("Split"),
+        "member": _("Member of the training data"),
+        "randomised_inclusion": _("Canary, put in by a coin"),
+        "repetitions": _("Canary, times put in"),
         "user": _("User"),
         "item": _("Item"),
         "id": _("Identifier"),
         "ignore": _("Ignored"),
     }.get(value, value)
+
+
+def role_meaning(value: str) -> str:
+    """What the values of a column with the role say, where its name alone does not tell."""
+    return {
+        "sensitive": _("The groups that fairness is measured over."),
+        "cluster": _("Rows with the same value are not independent."),
+        "human": _("Pass or fail, as one person judged; empty for none."),
+        "member": _("1: the model was trained on the row; 0: it was not; empty: nobody knows."),
+        "randomised_inclusion": _(
+            "1 or 0, as an independent fair coin fell that decided whether the canary was put into the training "
+            "data; empty: no canary."
+        ),
+        "repetitions": _(
+            "How often the canary was put into the training data, 0 for a control that never was; empty: no canary."
+        ),
+    }.get(value, "")
 
 
 def applies_to(when: AppliesWhen) -> str:

@@ -38,6 +38,9 @@ SINGLE = (
     Role.USER,
     Role.ITEM,
     Role.ANSWER,
+    Role.MEMBER,
+    Role.RANDOMISED_INCLUSION,
+    Role.REPETITIONS,
 )  # roles that at most one column has
 PROMPTED = (Modality.CAUSAL_LM, Modality.SEQ2SEQ)  # a prompt may be made of several input columns
 

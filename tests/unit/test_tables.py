@@ -271,3 +271,60 @@ def test_long_json_lines_are_counted_a_few_at_a_time(
     assert all(len(one) <= 150 for _, values in batches for one in values["a"])
     assert all(one == [None] for _, values in batches for one in values["a"] if isinstance(one, list))
     assert inspect_table(path, "jsonl", roles).rows == 20
+
+
+CANARIES = {
+    "text": "input",
+    "label": "target",
+    "seen": "member",
+    "coin": "randomised_inclusion",
+    "times": "repetitions",
+}
+PLANTED = [
+    {"text": "my code is 31", "label": "a", "seen": 1, "coin": 1, "times": 32},
+    {"text": "my code is 77", "label": "b", "seen": 0, "coin": 0, "times": 0},
+    {"text": "hello", "label": "a", "seen": None, "coin": None, "times": None},
+]
+
+
+@every_format
+def test_rows_in_the_training_data_are_counted_by_what_is_known_of_them(tmp_path: Path, format: str) -> None:
+    summary = inspect_table(table(tmp_path, format, PLANTED), format, CANARIES)
+    assert summary.groups == {
+        "seen": {"1": 1, "0": 1, "(missing)": 1},
+        "coin": {"1": 1, "0": 1, "(missing)": 1},
+        "times": {"32": 1, "0": 1, "(missing)": 1},
+    }
+
+
+@every_format
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("seen", "maybe", "1 where the model was trained on the row, 0 where it was not"),
+        ("coin", 2, "as an independent fair coin fell"),
+        ("times", -1, "0 for one that never was"),
+        ("times", 1.5, "how often it was put into the training data"),
+    ],
+)
+def test_a_value_without_meaning_in_a_column_about_the_training_data_is_refused(
+    tmp_path: Path, format: str, column: str, value: object, said: str
+) -> None:
+    rows = [{**PLANTED[0], column: value}] * 2
+    error = refusal(table(tmp_path, format, rows), format, CANARIES)
+    assert error.code == "column_values"
+    assert error.errors[0].pointer == f"/roles/{column}"
+    assert said in error.message
+    assert repr(str(value)) in error.message
+
+
+def test_membership_may_be_written_as_true_and_false(tmp_path: Path) -> None:
+    rows = [{**PLANTED[0], "seen": seen, "times": "1e0"} for seen in ("true", "False", "1.0")]
+    summary = inspect_table(table(tmp_path, "csv", rows), "csv", CANARIES)
+    assert summary.groups["seen"] == {"1": 2, "0": 1}
+    assert summary.groups["times"] == {"1": 3}
+
+
+def test_only_one_column_can_say_which_rows_the_model_was_trained_on(tmp_path: Path) -> None:
+    path = table(tmp_path, "csv", PLANTED)
+    assert refusal(path, "csv", {**CANARIES, "coin": "member"}).code == "member_many"

@@ -10,7 +10,10 @@ from django.test import Client
 
 from auditor.accounts.models import Team, User
 from auditor.policies.models import PolicyVersion
+from auditor.registry.models import DatasetVersion
 from auditor.reports.models import ReportCard
+from auditor.web import words
+from evaluations.spec import Role
 from tests import factories
 from tests.conftest import PASSWORD
 from tests.web.reading import text_of
@@ -73,6 +76,28 @@ def test_a_data_set_page_shows_roles_and_counts(
     assert "Held out" in text
     assert "sex Sensitive" in text
     assert "Female 5,421 33.3%" in text
+
+
+def test_a_data_set_page_names_and_explains_every_role(
+    browse: Browse, reviewer: User, adult: DatasetVersion
+) -> None:
+    roles = [role.value for role in Role]
+    DatasetVersion.objects.create(
+        dataset=adult.dataset,
+        version="2",
+        digest="sha256:" + "d" * 64,
+        format="csv",
+        size=10,
+        rows=1000,
+        roles={f"column_{role}": role for role in roles},
+        submitted_by=adult.submitted_by,
+    )
+    text = text_of(browse(reviewer).get("/datasets/adult/"))
+    assert "column_member Member of the training data 1: the model was trained on the row; 0: it was not" in text
+    assert "as an independent fair coin fell" in text
+    assert "0 for a control that never was" in text
+    assert all(f"column_{role} {words.role_name(role)}" in text for role in roles)
+    assert all(words.role_name(role) != role for role in roles)
 
 
 def test_a_policy_page_shows_limits_and_the_text_as_written(

@@ -29,6 +29,9 @@ class NewUpload(Schema):
 
     `manifest` of a model: version, files [{path, size, sha256}], labels, provenance, parent.
     Of a data set: version, files (one), roles {column: role}, favourable_label, languages, held_out.
+    Roles: input, target, sensitive, context, choices, answer, human, cluster, split, user, item, id, ignore; for audits
+    of privacy member (1 where the model was trained on the row, else 0), randomised_inclusion (of canaries: 1 or 0 as a
+    fair coin fell) and repetitions (of canaries: how often they were put into the training data).
     """
 
     kind: Literal["model", "dataset"]

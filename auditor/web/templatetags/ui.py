@@ -29,6 +29,7 @@ register.filter("group_name", words.group_name)
 register.filter("t", words.translated)
 register.filter("modality_name", words.modality_name)
 register.filter("role_name", words.role_name)
+register.filter("role_meaning", words.role_meaning)
 
 
 @register.simple_tag

@@ -14,7 +14,8 @@ from auditor.registry.models import Dataset, DatasetVersion
 from auditor.web.who import principal
 
 ROLE_ORDER = (
-    "target", "sensitive", "input", "context", "choices", "answer", "user", "item", "cluster", "split", "id", "ignore",
+    "target", "sensitive", "input", "context", "choices", "answer", "human", "user", "item", "cluster", "split",
+    "member", "randomised_inclusion", "repetitions", "id", "ignore",
 )  # fmt: skip
 
 
