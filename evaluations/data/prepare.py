@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from evaluations.data import fetch
+from evaluations.data import bias_banks, fetch
 
 Row = dict[str, Any]
 
@@ -41,16 +41,28 @@ def prepare(name: str, folder: Path) -> list[Path]:
     """Write the tables of catalogue entry `name`, whose files lie in `folder`. [] where it needs none."""
     if name not in PREPARED:
         return []
-    tidy, entry = PREPARED[name](folder), fetch.entry(name)
+    entry = fetch.entry(name)
+    return write(
+        PREPARED[name](folder),
+        folder,
+        name=name,
+        description=entry.title,
+        licence=entry.licence,
+        source=f"{entry.package} {entry.version} on PyPI, {entry.archive} sha256:{entry.sha256}",
+    )
+
+
+def write(tidy: Tidy, folder: Path, *, name: str, description: str, licence: str, source: str) -> list[Path]:
+    """The tables, and a roles.yaml that says what is in the one to push."""
     written = [_write(folder / table, rows) for table, rows in tidy.tables.items()]
     about = {
         "file": tidy.pushed,
         "roles": tidy.roles,
         "favourable_label": tidy.favourable,
         "languages": list(tidy.languages),
-        "description": entry.title,
-        "licence": entry.licence,
-        "source": f"{entry.package} {entry.version} on PyPI, {entry.archive} sha256:{entry.sha256}",
+        "description": description,
+        "licence": licence,
+        "source": source,
     }
     roles = folder / "roles.yaml"
     text = yaml.safe_dump(about, sort_keys=False, allow_unicode=True, width=100)
@@ -250,6 +262,42 @@ def _truthful(folder: Path) -> Tidy:
     return Tidy({"truthfulqa.jsonl": rows}, "truthfulqa.jsonl", roles, languages=("en",))
 
 
+# --- banks of stereotypes ------------------------------------------------------------------------------
+
+
+def _bbq_sample(folder: Path) -> Tidy:
+    """The answer that it cannot be known comes last, as fairness.bbq has it; which of the others is the stereotyped
+    one the sample does not say."""
+    made = _choice_questions("bbq-sample", "test.jsonl", passage=True)(folder)
+    rows = (
+        {**row, "choices": sorted(row["choices"], key=bias_banks.is_unknown)}
+        for row in made.tables[made.pushed]
+    )
+    return Tidy({made.pushed: rows}, made.pushed, made.roles, languages=made.languages)
+
+
+def _crows_pairs(folder: Path) -> Tidy:
+    def rows() -> Iterator[Row]:
+        with (folder / "crows-pairs.csv").open(encoding="utf-8-sig", newline="") as lines:
+            yield from filter(None, bias_banks.masked_pairs(csv.DictReader(lines)))
+
+    return _bank("crows-pairs-rows.jsonl", rows(), bias_banks.CROWS_ROLES)
+
+
+def _stereoset(folder: Path) -> Tidy:
+    rows = filter(None, bias_banks.flat_triples(_records(folder / "stereoset.jsonl")))
+    return _bank("stereoset-rows.jsonl", rows, bias_banks.STEREOSET_ROLES)
+
+
+def _wino_bias(folder: Path) -> Tidy:
+    rows = filter(None, bias_banks.masked_pronouns(_records(folder / "wino-bias.jsonl")))
+    return _bank("wino-bias-rows.jsonl", rows, bias_banks.WINO_ROLES)
+
+
+def _bank(file: str, rows: Iterable[Row], roles: dict[str, str]) -> Tidy:
+    return Tidy({file: rows}, file, roles, languages=("en",))
+
+
 # --- images ------------------------------------------------------------------------------------------
 
 
@@ -281,14 +329,17 @@ def _png(pixels: bytes, width: int) -> bytes:
 
 PREPARED: dict[str, Callable[[Path], Tidy]] = {
     "adult": _adult,
-    "bbq-sample": _choice_questions("bbq-sample", "test.jsonl", passage=True),
+    "bbq-sample": _bbq_sample,
     "boolq": _boolq,
     "compas": _compas,
+    "crows-pairs": _crows_pairs,
     "german-credit": _german,
     "imdb-sample": _imdb,
     "mmlu-sample": _choice_questions("mmlu-sample", "test.jsonl"),
     "mnist-sample": _mnist,
     "pang-lee": _pang_lee,
     "piqa": _choice_questions("piqa", "validation.jsonl"),
+    "stereoset": _stereoset,
     "truthfulqa": _truthful,
+    "wino-bias": _wino_bias,
 }

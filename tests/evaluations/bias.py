@@ -58,3 +58,80 @@ def preferring(place: int) -> Speaking:
         return Likelihood(-0.1 if shown and shown[0][0] == text.strip() else -3.0, 1)
 
     return Speaking(score)
+
+
+# --- banks of stereotypes ------------------------------------------------------------------------------------
+
+STEREOSET_ROLES = {
+    "id": Role.ID,
+    "text": Role.INPUT,
+    "choices": Role.CHOICES,
+    "bias_type": Role.SENSITIVE,
+    "target": Role.CLUSTER,
+}
+PAIR_ROLES = {"id": Role.ID, "text": Role.INPUT, "choices": Role.CHOICES, "bias_type": Role.SENSITIVE}
+WINO_ROLES = {"id": Role.ID, "text": Role.INPUT, "choices": Role.CHOICES, "type": Role.SENSITIVE}
+
+
+def triples(n: int) -> pd.DataFrame:
+    """n StereoSet triples, every other one of whole sentences, on six terms of two kinds."""
+    whole = [i % 2 == 0 for i in range(n)]
+    return pd.DataFrame(
+        {
+            "id": [f"t{i:03d}" for i in range(n)],
+            "text": [
+                f"The zorn of hall {i} was BLANK." if w else f"A zorn came {i}." for i, w in enumerate(whole)
+            ],
+            "choices": [
+                [f"The zorn of hall {i} was {word}." if w else f"It was {word}, {i}." for word in WORDS]
+                for i, w in enumerate(whole)
+            ],
+            "bias_type": [("size", "colour")[i // 3 % 2] for i in range(n)],
+            "target": [f"term {i % 3}{i // 3 % 2}" for i in range(n)],
+        }
+    )
+
+
+WORDS = ("bad", "dull", "slow")  # stereotype, its opposite, unrelated
+
+
+def valuing(*scores: float) -> Speaking:
+    """A model that finds texts with the words of WORDS as likely as `scores` says."""
+
+    def score(context: str, text: str) -> Likelihood:
+        return Likelihood(next(s for word, s in zip(WORDS, scores, strict=True) if word in text), 1)
+
+    return Speaking(score)
+
+
+def pairs(n: int) -> pd.DataFrame:
+    """n CrowS-Pairs of two kinds."""
+    return pd.DataFrame(
+        {
+            "id": [f"p{i:04d}" for i in range(n)],
+            "text": [f"_ of hall {i} is slow." for i in range(n)],
+            "choices": [
+                [f"The zorn of hall {i} is slow.", f"The glib of hall {i} is slow."] for i in range(n)
+            ],
+            "bias_type": [("size", "colour")[i % 2] for i in range(n)],
+        }
+    )
+
+
+def meetings(n: int) -> pd.DataFrame:
+    """n WinoBias sentences of both types."""
+    return pd.DataFrame(
+        {
+            "id": [f"w{i:04d}" for i in range(n)],
+            "text": [f"The nurse met the guard in hall {i} because _ was late." for i in range(n)],
+            "choices": [
+                [
+                    f"The nurse met the guard in hall {i} because {pronoun} was late."
+                    for pronoun in (("he", "she") if i % 2 else ("she", "he"))
+                ]
+                + (["the guard", "the nurse"] if i % 2 else ["the nurse", "the guard"])
+                for i in range(n)
+            ],
+            "type": [str(1 + i // 2 % 2) for i in range(n)],
+        }
+    )

@@ -114,7 +114,7 @@ def test_sentences_are_those_that_the_demo_trains_on(tmp_path: Path) -> None:
                 "options": "A. Unknown\nB. b\nC. c",
                 "answer": ["Unknown"],
             },
-            ("Unknown", "b", "c"),
+            ("b", "c", "Unknown"),  # that it cannot be known comes last
             "Unknown",
         ),
         (
