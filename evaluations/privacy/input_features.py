@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ LONGEST = 5_000  # characters of a text
 MOST_TERMS = 2**17  # buckets of words and pairs of words, and as many of pieces of words
 TOPICS = 16
 SIDE = 8  # pixels of a reduced image
+IMAGES = 256  # files that are held in memory at a time
 PUNCTUATION = frozenset(string.punctuation)
 
 
@@ -115,12 +117,18 @@ def _terms(data: Dataset, rows: NDArray[np.int64]) -> tuple[Any, Any]:
     return words, pieces
 
 
+def image_files(data: Dataset, rows: NDArray[np.int64]) -> Iterator[bytes]:
+    """The encoded images of `rows`, a few at a time, for together they may not fit into memory."""
+    for start in range(0, len(rows), IMAGES):
+        yield from data.images(rows[start : start + IMAGES])
+
+
 def _pixels(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """(n, 3·SIDE² + 9): the image at SIDE × SIDE, mean and deviation of each colour, logs of width, height, bytes."""
     from PIL import Image
 
     found: NDArray[np.float64] = np.zeros((len(rows), 3 * SIDE * SIDE + 9))
-    for i, file in enumerate(data.images(rows)):
+    for i, file in enumerate(image_files(data, rows)):
         picture = images.opened(file, "RGB")
         if picture is None:
             continue  # what is no image looks like no other

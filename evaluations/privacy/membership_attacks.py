@@ -24,6 +24,16 @@ NARROWEST = 0.1  # of the spread over all rows: a conditional spread is taken to
 FARTHEST = 10.0  # standardised scores are cut there before they are combined
 
 
+def names(rows: Rows) -> tuple[str, ...]:
+    """The attacks that these answers allow, in the order in which `scores` gives them."""
+    if not rows.answers.graded:
+        return ("gap",)
+    by_class = ("class_loss",) if rows.answers.classes is not None else ()
+    by_token = tuple(name for name in rows.answers.signals or () if name != "loss")
+    referred = ("reference_ratio", "rmia") if rows.reference is not None else ()
+    return ("loss", *by_class, "quantile", *by_token, *referred, "combined")
+
+
 def scores(data: Dataset, rows: Rows, params: MembershipParams) -> Scores:
     """Every attack's score of each row, NaN where it has none. What cannot be made has no score at all."""
     if not rows.answers.graded:

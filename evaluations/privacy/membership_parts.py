@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluations.privacy.input_features import image_files
 from evaluations.privacy.member_column import membership
 from evaluations.quality import halves
 from evaluations.spec import EvaluationError, Modality, Role
@@ -54,7 +55,7 @@ def on_both_sides(data: Dataset, rows: NDArray[np.int64], member: NDArray[np.boo
 
 def _digests(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.str_]:
     if data.modality is Modality.IMAGE_CLASSIFIER:
-        held = (hashlib.sha256(image).hexdigest() for image in data.images(rows))
+        held = (hashlib.sha256(image).hexdigest() for image in image_files(data, rows))
     elif data.modality is Modality.TABULAR:
         frame = data.frame(rows, None)
         held = (repr(row) for row in zip(*(frame[name].tolist() for name in frame), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,25 +52,22 @@ class Measured:
 
 def measure(rows: Rows, data: Dataset, params: MembershipParams, ctx: Context) -> Measured:
     """Every metric of privacy.membership, confounded where members and non-members differ by themselves."""
-    attacks, unmade = {}, {}
-    scores = membership_attacks.scores(data, rows, params)
-    if reason := too_many_errors(int(rows.answers.errors.sum()), rows.n, params.max_error_rate) or _empty(
-        rows
-    ):
-        return Measured(_nothing(list(scores), rows, MetricStatus.NOT_ESTIMABLE, reason), {}, 1.0, None)
+    attacks, unmade, names = {}, {}, membership_attacks.names(rows)
+    if reason := _unanswered(rows, params):
+        return Measured(_nothing(names, rows, MetricStatus.NOT_ESTIMABLE, reason), {}, 1.0, None)
     gate = blind.told_apart(data, rows.rows, rows.member, ctx.seed)
     seen = _blind_metric(gate)
     if reason := gate.confounded(params.blind_limit):
-        found = _nothing(list(scores), rows, MetricStatus.CONFOUNDED, reason)
+        found = _nothing(names, rows, MetricStatus.CONFOUNDED, reason)
         return Measured([seen, *found[1:]], {}, 1.0, gate)
     ties = halves.uniforms(data.ids[rows.rows], ctx.seed, "membership ties")
-    for name, score in scores.items():
+    for name, score in membership_attacks.scores(data, rows, params).items():
         unmade[name] = _why_not(name, score, rows, params)
         attacks[name] = Attack(score, rows.member, rows.part, ties, rows.clusters)
     made = {name: attack for name, attack in attacks.items() if not unmade[name]}
     outside = int(((rows.part == TEST) & ~rows.member).sum())
-    per_attack = [m for name in scores for m in _of_attack(name, attacks[name], unmade[name], rows, outside)]
-    metrics = [seen, *_headlines(made, rows, outside), _gap(rows), *per_attack]
+    per_attack = [m for name in names for m in _of_attack(name, attacks[name], unmade[name], rows, outside)]
+    metrics = [seen, *headlines(made, int((rows.part == TEST).sum()), outside), _gap(rows), *per_attack]
     curves = {name: attack_curve(attack) for name, attack in made.items()}
     return Measured(metrics, curves, 1 - ((1 - stats.LEVEL) / 2) ** (1 / outside), gate)
 
@@ -111,16 +109,25 @@ def blind_curve(gate: Blind) -> list[Point]:
     return found
 
 
-def _empty(rows: Rows) -> str:
-    """Why there is nothing to report on, or ""."""
+def _unanswered(rows: Rows, params: MembershipParams) -> str:
+    """Why nothing can be estimated, or ""."""
+    if not rows.n:
+        return "Every input is there as a member and as a non-member. Hold other rows out of training."
+    answered = ~rows.answers.errors
+    return too_many_errors(int((~answered).sum()), rows.n, params.max_error_rate) or _empty(rows, answered)
+
+
+def _empty(rows: Rows, told: NDArray[np.bool_]) -> str:
+    """Which side of which part has no row that is `told`, or ""."""
     for part, what in ((THRESHOLD, "set thresholds by"), (TEST, "report on")):
         for member, which in ((False, "non-member"), (True, "member")):
-            if not ((rows.part == part) & (rows.member == member) & ~rows.answers.errors).any():
+            if not ((rows.part == part) & (rows.member == member) & told).any():
                 return f"No {which} with an answer is left to {what}. Add rows of both kinds, a few thousand of each."
     return ""
 
 
 def _why_not(name: str, score: NDArray[np.float64], rows: Rows, params: MembershipParams) -> str:
+    """Why an attack cannot be judged, or ""."""
     missing = int(np.isnan(score).sum())
     if missing == rows.n and name in UNMADE:
         return UNMADE[name]
@@ -129,10 +136,10 @@ def _why_not(name: str, score: NDArray[np.float64], rows: Rows, params: Membersh
             f"This attack has no score for {missing} of {rows.n} rows, more than the {params.max_error_rate:.0%} that "
             "the parameters allow."
         )
-    return ""
+    return _empty(rows, ~np.isnan(score))
 
 
-def _nothing(names: list[str], rows: Rows, status: MetricStatus, reason: str) -> list[Metric]:
+def _nothing(names: Sequence[str], rows: Rows, status: MetricStatus, reason: str) -> list[Metric]:
     sliced = [f"attack_{name}" for name in (*HEADLINES, *(f"fpr_{end}" for end in RATES))]
     wanted = [("blind_auc", "all"), *((name, "all") for name in (*HEADLINES, GAP))]
     wanted += [(name, f"attack={attack}") for attack in names for name in sliced]
@@ -179,9 +186,8 @@ def _of_attack(name: str, attack: Attack, unmade: str, rows: Rows, outside: int)
     return found
 
 
-def _headlines(made: dict[str, Attack], rows: Rows, outside: int) -> list[Metric]:
-    """The strongest attack by the threshold part, measured on the test part; ends that hold for all attacks."""
-    n = int((rows.part == TEST).sum())
+def headlines(made: Mapping[str, Attack], n: int, outside: int) -> list[Metric]:
+    """The strongest attack by the threshold part, measured on the test part of n rows; ends that hold for all."""
     if not made:
         reason = "No attack could be made. See the reasons of each."
         return [not_estimable(name, n, reason) for name in HEADLINES]
