@@ -11,9 +11,10 @@ from evaluations.charts.curves import reliability, success_by_queries
 from evaluations.charts.distributions import distributions
 from evaluations.charts.errors import error_by_tenth
 from evaluations.charts.findings import shares
+from evaluations.charts.guesses import guesses
+from evaluations.charts.identities import identity_areas
 from evaluations.charts.memorised import Exposed, exposure_by_repetitions, found_by_continuations
 from evaluations.charts.neutral import dots
-from evaluations.charts.guesses import guesses
 from evaluations.charts.perturbation import perturbation_curves
 from evaluations.charts.places import by_place
 from evaluations.charts.reliance import top_features
@@ -35,6 +36,7 @@ __all__ = [
     "found_by_continuations",
     "group_bars",
     "guesses",
+    "identity_areas",
     "mean_sizes",
     "perturbation_curves",
     "reliability",
