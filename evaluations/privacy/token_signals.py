@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 SHARE = 0.2  # k of Min-K%, as in both papers' main tables
 # loss    mean of −ln p over the tokens (Yeom et al. 2018, arXiv 1709.01604)
 # zlib    sum of −ln p over the bytes that zlib needs for the text: what the model needs to write it, over what a
-#         compressor does that never saw the data (Carlini et al. 2021, arXiv 2012.07805)
+#         compressor does that never saw the data (Carlini et al. 2021, arXiv 2012.07805, whose code divides the mean
+#         of −ln p, and so counts the length twice)
 # min_k   mean of ln p over the k % least probable tokens (Shi et al. 2024, arXiv 2310.16789)
 # min_k_pp  the same of (ln p − μ)/σ, μ and σ of ln p under the model's own next-token distribution (Zhang et al.
 #         2024, arXiv 2404.02936); null where the model's service does not tell them
