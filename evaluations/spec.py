@@ -184,6 +184,7 @@ class MetricSpec(Frozen):
     unit: Literal[
         "proportion", "ratio", "difference", "probability", "nats", "count", "score", "bits",
         "seconds", "bytes", "joules", "grams", "per_second",
+        "refutation",  # 1 where a claim was refuted, 0 where it was not, which proves nothing
     ]  # fmt: skip
     direction: Direction
     formula: str

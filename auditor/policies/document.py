@@ -130,6 +130,11 @@ class PolicyDocument(Part):
             if spec.sliced != (measured.slices != "all"):
                 wanted = "each_sensitive_column" if spec.sliced else "all"
                 raise ValueError(f"metric {measured.metric} needs `slices: {wanted}`")
+            if spec.unit == "refutation" and isinstance(measured, Control) and measured.decide_by == "point":
+                raise ValueError(
+                    f"control {measured.id} would pass a claim that is merely not refuted, which is no proof: leave "
+                    "`decide_by: point` out"
+                )
         return self
 
     def suite_item(self, name: str) -> SuiteItem:

@@ -152,7 +152,7 @@ def named(control: Mapping[str, Any]) -> str:
 
 
 def _picture(control: Mapping[str, Any]) -> dict[str, str]:
-    if control["value"] is None:
+    if control["value"] is None or control["unit"] == sentences.REFUTATION:
         return {"svg": "", "alt": ""}
     places = sentences.decimals_for(
         control["limit"], [control["value"], control["ci_low"], control["ci_high"]]
@@ -261,7 +261,7 @@ def _reported(measured: dict[str, Any]) -> dict[str, Any]:
         "n": f"{measured['n']:,}" if measured["value"] is not None else "–",
         "plain": measured["plain"]
         if measured["value"] is not None
-        else f"Not measured. {measured['reason']}".strip(),
+        else f"{'Confounded' if measured['status'] == 'confounded' else 'Not measured'}. {measured['reason']}".strip(),
     }
 
 
@@ -296,17 +296,24 @@ def group_tables(run: dict[str, Any]) -> list[dict[str, Any]]:
                     "caption": f"{run['evaluation_title']}, by {column}",
                     "header": [column, "n", *(titles[name] for name in part)],
                     "rows": rows,
-                    "note": left_out(len(groups)),
+                    "note": " ".join(
+                        [left_out(len(groups)), *(f"Confounded: {reason}" for reason in _reasons(members))]
+                    ).strip(),
                 }
             )
     return tables
+
+
+def _reasons(measured: Sequence[dict[str, Any]]) -> list[str]:
+    """Why metrics are confounded, each reason once."""
+    return list(dict.fromkeys(m["reason"] for m in measured if m["status"] == "confounded"))
 
 
 def _cell(measured: dict[str, Any] | None) -> str:
     if measured is None:
         return "–"
     if measured["value"] is None:
-        return "not shown" if measured["status"] == "suppressed" else "not estimable"
+        return sentences.WITHOUT_VALUE.get(measured["status"], "not estimable")
     value = sentences.number(measured["value"], measured["unit"])
     around = sentences.interval(measured["ci_low"], measured["ci_high"], measured["unit"])
     return f"{value} ({around})" if around else value
@@ -419,6 +426,7 @@ def _run(run: dict[str, Any]) -> dict[str, Any]:
             ["Examples", coverage(run["coverage"])],
             ["Cost", cost(run["cost"])],
             *([["Warnings", " ".join(run["warnings"])]] if run["warnings"] else []),
+            *([["Confounded", " ".join(reasons)]] if (reasons := _reasons(run["metrics"])) else []),
         ],
         "metrics": [
             [m["title"], sentences.of_slice(m["slice"]) or "all rows", _cell(m), f"{m['n']:,}"]

@@ -37,6 +37,9 @@ EXAMPLE_SIDES = {
     "worst_answer": _WRITTEN,
 }
 INPUT_ALONE = ("Input", "")
+# What stands where a metric has no value, by its status.
+WITHOUT_VALUE = {"confounded": "confounded", "suppressed": "not shown"}
+REFUTATION = "refutation"  # a unit: whether a claim was refuted is said in words, and has no interval to read
 _COUNTING = {"count"}
 _PHYSICAL = {"seconds": "s", "bytes": "B", "joules": "J", "grams": "g", "per_second": "/s"}
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -50,7 +53,7 @@ _ENDED = {
     "no_valid_run": "there is no valid run",
     "not_measured": "its run did not report this metric for this slice",
     "not_estimable": "it could not be estimated",
-    "confounded": "its cause cannot be told apart",
+    "confounded": "it is confounded and its cause cannot be told apart",
     "suppressed": "the group is too small to show",
     "no_interval": "its evaluation gave no interval, which the policy decides on",
     "no_value": "its evaluation gave no value",
@@ -61,6 +64,8 @@ def number(value: float | None, unit: str = "", decimals: int = 3) -> str:
     """`0.861`, `0.00042`, `1,234`; a dash where there is nothing. Never 0 for what is not exactly 0."""
     if value is None:
         return "–"
+    if unit == REFUTATION:
+        return "refuted" if value else "not refuted"
     if unit in _COUNTING and float(value).is_integer():
         return f"{value:,.0f}"
     if unit in _PHYSICAL:
@@ -84,6 +89,8 @@ def _physical(value: float, unit: str, digits: int) -> str:
 
 def limit_text(comparison: str, limit: float, unit: str = "") -> str:
     """`≥ 0.8`: a limit is printed as the policy writes it, a physical one with its unit."""
+    if unit == REFUTATION:
+        return number(limit, unit)
     written = number(limit, unit) if unit in _PHYSICAL else f"{limit:g}"
     return f"{'≥' if comparison == '>=' else '≤'} {written}"
 
@@ -100,7 +107,7 @@ def decimals_for(limit: float | None, values: Iterable[float | None]) -> int:
 
 def interval(low: float | None, high: float | None, unit: str = "", decimals: int = 3) -> str:
     """`0.853–0.869`, or nothing where there is no interval."""
-    if low is None or high is None:
+    if low is None or high is None or unit == REFUTATION:
         return ""
     # a dash next to a minus sign reads badly
     return f"{number(low, unit, decimals)}{' to ' if low < 0 else '–'}{number(high, unit, decimals)}"
@@ -126,7 +133,7 @@ def plain(template: str, measured: Mapping[str, Any]) -> str:
         return "There is no value to explain."
     said = template.replace("{value}", in_words(value, unit))
     low, high = measured["ci_low"], measured["ci_high"]
-    if low is None or high is None:
+    if low is None or high is None or unit == REFUTATION:
         return said
     level = measured.get("interval_level") or 0.95
     ends = f"{in_words(low, unit)} and {in_words(high, unit)}"
@@ -138,6 +145,13 @@ def decision(control: Mapping[str, Any]) -> str:
     code, comparison = control["reason_code"], control["comparison"]
     places = decimals_for(control["limit"], [control["value"], control["ci_low"], control["ci_high"]])
     unit = control["unit"]
+    if unit == REFUTATION and code.startswith("interval_"):
+        if control["outcome"] == "fail":
+            return "The claim is refuted, and the policy demands that it is not."
+        return (
+            "The claim is not refuted, which is no proof of it: this demand can be missed, and is never met by more "
+            "examples."
+        )
     least = "at least" if comparison == ">=" else "at most"
     limit = f"{least} {limit_text(comparison, control['limit'], unit).partition(' ')[2]}"
     around = interval(control["ci_low"], control["ci_high"], unit, places)

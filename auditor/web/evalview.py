@@ -10,6 +10,7 @@ from evaluations import catalogue
 from evaluations.spec import EvaluationError
 
 Json = Mapping[str, Any]
+SHOWN_REASONS = 6  # under a table
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class SliceTable:
     metrics: list[Json]  # one of each, for the headings
     rows: list[tuple[str, list[Json | None]]]
     sorted_by: str  # title of the metric that the order follows
+    reasons: list[tuple[str, str]]  # status and reason of what has no value, each once
 
 
 def overall(run: Json, card: Json) -> list[Json]:
@@ -52,7 +54,8 @@ def _table(column: str, metrics: list[Json]) -> SliceTable:
 
     groups = sorted(dict.fromkeys(m["slice"] for m in metrics), key=badness)
     rows = [(group.partition("=")[2], [cells.get((group, h["name"])) for h in heads]) for group in groups]
-    return SliceTable(column, heads, rows, key.get("title") or key["name"])
+    gone = dict.fromkeys((str(m["status"]), str(m["reason"])) for m in metrics if m["value"] is None)
+    return SliceTable(column, heads, rows, key.get("title") or key["name"], list(gone)[:SHOWN_REASONS])
 
 
 def methods(run: Json, card: Json) -> list[dict[str, str]]:

@@ -18,6 +18,8 @@ NO_VALUE = "–"
 
 def number(value: float | None, unit: str = "", decimals: int = 3) -> str:
     """As the report's own sentences write it, with a true minus sign. None is a dash, never 0."""
+    if unit == sentences.REFUTATION and value is not None:
+        return _("refuted") if value else _("not refuted")
     if isinstance(value, int) and not unit:
         unit = "count"
     if unit == "count" and not float(value or 0).is_integer():
@@ -38,7 +40,7 @@ def value_of(measured: Mapping[str, Any]) -> str:
 def interval_of(measured: Mapping[str, Any]) -> str:
     """`0.853–0.869`, or nothing where there is no interval."""
     low, high, unit = measured.get("ci_low"), measured.get("ci_high"), measured.get("unit") or ""
-    if low is None or high is None:
+    if low is None or high is None or unit == sentences.REFUTATION:
         return ""
     places = _decimals(measured)
     if low < 0:  # a dash between signed numbers would read as a minus
@@ -49,6 +51,8 @@ def interval_of(measured: Mapping[str, Any]) -> str:
 
 def limit_of(control: Mapping[str, Any]) -> str:
     """`≥ 0.8`, kept on one line."""
+    if control.get("unit") == sentences.REFUTATION:
+        return number(control["limit"], control["unit"])
     text = sentences.limit_text(control["comparison"], control["limit"], control.get("unit") or "")
     return text.replace(" ", "\u00a0").replace("-", "−")
 

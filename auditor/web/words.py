@@ -120,6 +120,8 @@ def plain(measured: Mapping[str, Any]) -> str:
         template = catalogue.metric(measured["evaluation"], measured["metric"]).plain
     except EvaluationError:
         return text
+    if unit == sentences.REFUTATION:
+        return _(template).replace("{value}", numbers.number(value, unit))
     said = _(template).replace("{value}", sentences.in_words(value, unit))
     return (
         cardview.between([said, interval_sentence(measured)]) if measured.get("ci_low") is not None else said
@@ -146,6 +148,8 @@ def meaning(measured: Mapping[str, Any]) -> str:
 
 def short_reason(control: Mapping[str, Any]) -> str:
     """The reason where the numbers beside it do not already give it."""
+    if control.get("unit") == sentences.REFUTATION:
+        return reason(control)
     if control["outcome"] == "inconclusive":
         return cannot_tell(control.get("more_examples"))
     return "" if str(control.get("reason_code")).startswith("interval_") else reason(control)
@@ -157,6 +161,13 @@ def reason(control: Mapping[str, Any]) -> str:
     if in_english():
         return text
     code, more = str(control.get("reason_code") or ""), control.get("more_examples")
+    if control.get("unit") == sentences.REFUTATION and code.startswith("interval_"):
+        if control["outcome"] == "fail":
+            return _("The claim is refuted, and the policy demands that it is not.")
+        return _(
+            "The claim is not refuted, which is no proof of it: this demand can be missed, and is never met by more "
+            "examples."
+        )
     facts = {
         "limit": numbers.limit_of(control),
         "interval": numbers.interval_of(control),
@@ -185,14 +196,22 @@ def reason(control: Mapping[str, Any]) -> str:
         "no_valid_run": _("Not assessed, because there is no valid run."),
         "not_measured": _("Not assessed, because its run did not report this metric for this slice."),
         "not_estimable": _("Not assessed, because it could not be estimated."),
-        "confounded": _("Not assessed, because its cause cannot be told apart."),
+        "confounded": _("Not assessed, because it is confounded and its cause cannot be told apart."),
         "suppressed": _("Not assessed, because the group is too small to show."),
         "no_interval": _(
             "Not assessed, because its evaluation gave no interval, which the policy decides on."
         ),
         "no_value": _("Not assessed, because its evaluation gave no value."),
     }
+    if code == "confounded" and (detail := text.partition(": ")[2]):  # the evaluation's own words
+        return cardview.between([known[code], detail])
     return known[code] % facts if code in known else text
+
+
+def without_value(status: str) -> str:
+    """What stands where a metric has no value."""
+    known = {"confounded": _("confounded"), "suppressed": _("not shown")}
+    return known.get(status, _("not estimable"))
 
 
 def cannot_tell(more: int | None) -> str:

@@ -108,13 +108,13 @@ class DpAudit:
         ),
         MetricSpec(
             name="refuted",
-            title="Claim refuted",
-            unit="count",
+            title="Claim of differential privacy",
+            unit="refutation",
             direction=Direction.LOWER,
             formula="1 if the claimed (ε, δ) has a p value of at most β, else 0; one-sided: what is not refuted may "
             "be true or false, so the interval is then [0, 1] and a demand of 0 is never met, only missed",
             reference=STEINKE,
-            plain="Claims refuted: {value} of 1. A claim that is not refuted is not proven: it rests on the "
+            plain="By the canaries the claim is {value}. One that is not refuted is not proven: it rests on the "
             "training's own accounting.",
         ),
         MetricSpec(

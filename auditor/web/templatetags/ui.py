@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
 from auditor.reports import charts, heats
+from auditor.reports.sentences import REFUTATION
 from auditor.web import numbers, words
 from auditor.web.states import AREAS, ICONS, State, state
 
@@ -29,6 +30,7 @@ register.filter("group_name", words.group_name)
 register.filter("t", words.translated)
 register.filter("modality_name", words.modality_name)
 register.filter("role_name", words.role_name)
+register.filter("without_value", words.without_value)
 register.filter("role_meaning", words.role_meaning)
 
 
@@ -95,7 +97,7 @@ def digest(text: str | None) -> SafeString | str:
 @register.simple_tag
 def limit_bar(control: Mapping[str, Any]) -> SafeString | str:
     """Interval against limit, or nothing where there is no value to draw."""
-    if control.get("value") is None or control.get("limit") is None:
+    if control.get("value") is None or control.get("limit") is None or control.get("unit") == REFUTATION:
         return ""
     drawn = charts.interval_svg(
         value=control["value"],
