@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from auditor.policies.rules import Demand, Measurement, Outcome, judge
+from evaluations import records
 from evaluations.catalogue import get
+from evaluations.context import Context
+from evaluations.data import dataset
 from evaluations.fairness import bbq_answers, bbq_scores
 from evaluations.fairness.magnitude import magnitude
-from evaluations.spec import EvaluationError, EvaluationResult, Interval, Metric, Role
+from evaluations.spec import EvaluationError, EvaluationResult, Interval, Metric, Role, ShardState
 from tests.evaluations import bias, make, tasks
 
 BBQ = get("fairness.bbq")
@@ -215,6 +219,22 @@ def test_data_that_are_no_bbq_are_refused_with_words(
     with pytest.raises(EvaluationError) as error:
         run(bias.bbq(8).assign(**change), bias.preferring(0), tmp_path)
     assert error.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"), [(3, "ok"), (-1, "ok"), (None, "ok"), (0, "unparsed"), (None, "fine"), (0, None)]
+)
+def test_records_that_no_honest_run_writes_are_refused(
+    answer: int | None, status: str | None, tmp_path: Path
+) -> None:
+    asked = make.request(BBQ.name, make.data_ref(bias.bbq(2), tmp_path, bias.BBQ_ROLES), tasks.SPEAKER)
+    data = dataset.read(asked.data, asked.model.modality)
+    columns = {"answer": [0, answer], "status": ["ok", status], "text": [None, None]}
+    held = {name: pa.array(columns[name], kind) for name, kind in bbq_answers.COLUMNS.items()}
+    state = ShardState(records.table_of(data, np.arange(2), held))
+    with pytest.raises(EvaluationError) as error:
+        BBQ.merge([state], data, BBQ.Params(), Context(asked, tmp_path))
+    assert error.value.code == "bad_records"
 
 
 def test_likelihoods_are_refused_where_there_are_none(tmp_path: Path) -> None:

@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
 from auditor.policies.rules import Demand, Measurement, Outcome, judge
+from evaluations import records
 from evaluations.catalogue import get
-from evaluations.fairness import stereotype_scores
+from evaluations.context import Context
+from evaluations.data import dataset
+from evaluations.fairness import stereotype_asking, stereotype_scores
 from evaluations.fairness.stereotype_banks import Bank, differing, pronoun_of, resolutions
 from evaluations.models.loader import load
 from evaluations.models.protocol import Likelihood
-from evaluations.spec import EvaluationError, EvaluationResult, Metric, ModelRef
+from evaluations.spec import DataRef, EvaluationError, EvaluationResult, Metric, ModelRef, Shard, ShardState
 from tests.evaluations import bias, lm, make, tasks
 
 STEREOTYPE = get("fairness.stereotype")
@@ -51,10 +55,6 @@ def by_name(result: EvaluationResult) -> dict[str, Metric]:
 
 def states(table: pd.DataFrame, model: Any, folder: Path, roles: Any, ref: ModelRef) -> np.ndarray:
     """The scores that the evaluation keeps of each row."""
-    from evaluations.context import Context
-    from evaluations.data import dataset
-    from evaluations.spec import Shard
-
     asked = make.request(STEREOTYPE.name, make.data_ref(table, folder, roles), ref)
     data = dataset.read(asked.data, ref.modality)
     found = STEREOTYPE.run_shard(model, data, STEREOTYPE.Params(), Context(asked, folder), Shard(0, 0, 99))
@@ -229,9 +229,6 @@ def test_the_idealised_score_is_covered_where_no_draw_exceeds_it() -> None:
 
 
 def _context(table: pd.DataFrame) -> Any:
-    from evaluations.context import Context
-    from evaluations.spec import DataRef
-
     data = DataRef(path="/nowhere", digest="d", format="parquet", roles=bias.STEREOSET_ROLES)
     return Context(make.request(STEREOTYPE.name, data, tasks.SPEAKER), Path("/nowhere"))
 
@@ -292,6 +289,21 @@ def test_data_that_are_no_bank_are_refused_with_words(choices: Any, code: str, t
     with pytest.raises(EvaluationError) as error:
         run(bias.pairs(4).assign(choices=choices), bias.valuing(0, 0, 0), tmp_path, bias.PAIR_ROLES)
     assert error.value.code == code
+
+
+@pytest.mark.parametrize(
+    "scores", [[-1.0], [-1.0, -2.0, -3.0], [-1.0, 5.0], [-1.0, float("nan")], [-1.0, None]]
+)
+def test_records_that_no_honest_run_writes_are_refused(scores: list[float | None], tmp_path: Path) -> None:
+    asked = make.request(
+        STEREOTYPE.name, make.data_ref(bias.pairs(1), tmp_path, bias.PAIR_ROLES), tasks.SPEAKER
+    )
+    data = dataset.read(asked.data, asked.model.modality)
+    column = pa.array([scores], stereotype_asking.COLUMNS["scores"])
+    state = ShardState(records.table_of(data, np.arange(1), {"scores": column}))
+    with pytest.raises(EvaluationError) as error:
+        STEREOTYPE.merge([state], data, STEREOTYPE.Params(), Context(asked, tmp_path))
+    assert error.value.code == "bad_records"
 
 
 # --- small samples ----------------------------------------------------------------------------------------------
