@@ -168,7 +168,8 @@ class Counterfactual:
             "largest_gap", "Largest gap between two groups", "difference", Direction.LOWER,
             "largest over pairs of groups of |mean of p(favourable | row as the one) − p(favourable | same row as the "
             "other)|, both directions together (without probabilities: of favourable answers); bounds of the largest "
-            f"true one from intervals that hold for all pairs at once (Bonferroni): {UNIT}",
+            f"true one from intervals that hold for all pairs at once (Bonferroni), pairs too small to show counting "
+            f"in the upper one: {UNIT}",
             f"{HUANG}; Dunn 1961, JASA 56:52",
             "For the same rows, the two groups treated most differently get the favourable answer with a probability "
             "that differs by {value}.",

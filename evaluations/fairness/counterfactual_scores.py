@@ -30,7 +30,7 @@ def measure(found: Found, params: CounterfactualParams) -> list[Metric]:
     """Every metric of fairness.counterfactual; groups and directions only where a favourable class is named."""
     swapped = ~found.neutral
     metrics = [
-        _rate(
+        rate_of(
             "flip_rate", found.flipped, found.known, swapped, found, params, "all", MetricStatus.NOT_ESTIMABLE
         ),
         _moved(found, params, swapped),
@@ -40,7 +40,7 @@ def measure(found: Found, params: CounterfactualParams) -> list[Metric]:
     for name in dict.fromkeys(kind.tolist()):
         metrics += _of_kind(name, found, params, swapped & (kind == name))
     for where, here in _pairs(found):
-        metrics.append(_rate("pair_flip_rate", found.flipped, found.known, here, found, params, where))
+        metrics.append(rate_of("pair_flip_rate", found.flipped, found.known, here, found, params, where))
     if found.favourable is not None:
         metrics += _by_group(found, params)
         metrics += _by_direction(found, params)
@@ -50,7 +50,7 @@ def measure(found: Found, params: CounterfactualParams) -> list[Metric]:
 # --- over all swaps ------------------------------------------------------------------------------------
 
 
-def _rate(
+def rate_of(
     name: str,
     hits: Mask,
     known: Mask,
@@ -112,7 +112,10 @@ def _moved(found: Found, params: CounterfactualParams, here: Mask) -> Metric:
 
 
 def _largest(found: Found, params: CounterfactualParams) -> Metric:
-    """The largest |mean gain| of one group over another, with bounds that hold for every pair."""
+    """The largest |mean gain| of one group over another, with bounds that hold for every pair.
+
+    A pair that is too small to show still counts in the upper end, so that taking rows away cannot hide it.
+    """
     name, swapped = "largest_gap", ~found.neutral
     reason = too_few(name, swapped, found.known, found, params, "all", MetricStatus.NOT_ESTIMABLE)
     if reason is not None:
@@ -120,23 +123,24 @@ def _largest(found: Found, params: CounterfactualParams) -> Metric:
     n = int(swapped.sum())
     if found.favourable is None:
         return not_estimable(name, n, NO_FAVOURABLE)
-    held = [here for _, here in _pairs(found) if too_few("", here, found.known, found, params, "all") is None]
-    if not held:
-        return not_estimable(name, n, f"No two groups have {params.suppress_below} swaps between them.")
+    held = [here for _, here in _pairs(found)]
     level = 1 - (1 - stats.LEVEL) / len(held)
     source, target = found.column("source"), found.column("target")
-    gains = [np.where(source < target, found.gained, -found.gained)[here] for here in held]
-    means = [
-        _signed_mean(gain, found.clusters[found.row[here]], level)
-        for gain, here in zip(gains, held, strict=True)
-    ]
-    interval = Interval(
-        low=max(max(0.0, i.low, -i.high) for _, i, _ in means),
-        high=max(max(abs(i.low), abs(i.high)) for _, i, _ in means),
-        method="bonferroni_wilson_mean",
-    )
-    value = max(abs(mean) for mean, _, _ in means)
-    return Metric(name=name, value=value, interval=interval, n=sum(int(here.sum()) for here in held))
+    oriented = np.where(source < target, found.gained, -found.gained)
+    shown, high = [], 0.0
+    for here in held:
+        if not (here & found.known).any():
+            high = 1.0
+            continue
+        mean, interval, _ = _signed_mean(oriented[here], found.clusters[found.row[here]], level)
+        high = max(high, abs(interval.low), abs(interval.high))
+        if too_few("", here, found.known, found, params, "all") is None:
+            shown.append((abs(mean), max(0.0, interval.low, -interval.high)))
+    if not shown:
+        return not_estimable(name, n, f"No two groups have {params.suppress_below} swaps between them.")
+    value = max(mean for mean, _ in shown)
+    interval = Interval(low=max(low for _, low in shown), high=high, method="bonferroni_wilson_mean")
+    return Metric(name=name, value=value, interval=interval, n=n)
 
 
 def _signed_mean(
@@ -156,13 +160,13 @@ def _signed_mean(
 def _of_kind(kind: str, found: Found, params: CounterfactualParams, here: Mask) -> list[Metric]:
     """The rate of a kind of swap, that of its noise floor, and the difference over the swaps that have both."""
     where = f"kind={kind}"
-    rate = _rate("kind_flip_rate", found.flipped, found.known, here, found, params, where)
+    rate = rate_of("kind_flip_rate", found.flipped, found.known, here, found, params, where)
     hits, known, has = _floor(kind, found)
     both = here & has
     first: NDArray[np.int64] = np.flatnonzero(both)
     each: Mask = np.zeros(len(both), dtype=bool)  # a row's floor counts once
     each[first[np.unique(found.row[first], return_index=True)[1]]] = True
-    floor = _rate("floor_flip_rate", hits, known, each, found, params, where)
+    floor = rate_of("floor_flip_rate", hits, known, each, found, params, where)
     answered = known & found.known
     excess = too_few("excess_flip_rate", both, answered, found, params, where)
     if excess is None:
@@ -225,7 +229,7 @@ def _by_direction(found: Found, params: CounterfactualParams) -> Iterator[Metric
     for k, a, b in sorted(set(zip(kind[swapped], source[swapped], target[swapped], strict=True))):
         here, where = swapped & (kind == k) & (source == a) & (target == b), f"{k}={a} to {b}"
         yield _gain("signed_change", found.gained, here, found, params, where)
-        yield _rate("turned_unfavourable", lost, found.known, here, found, params, where)
+        yield rate_of("turned_unfavourable", lost, found.known, here, found, params, where)
         if found.refused:
             yield _longer(here, found, params, where)
 

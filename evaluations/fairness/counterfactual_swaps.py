@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Sizes = Mapping[
     str, tuple[int, int]
 ]  # tokens of a text that a word begins, and of one in which it stands later
+_PIECE = re.compile(r"[^\W\d_]+")
 NAMED = ("names", "origins")  # kinds that another name of the same group gives a noise floor for
 PLACES = re.compile(rf"\{{({'|'.join(('name', *words.TERMS))})\}}")
 _PRONOUN_OF = {"women": "she", "men": "he"}
@@ -77,24 +79,24 @@ def measured() -> list[str]:
 
 def has_place(text: str, kinds: Sequence[str]) -> bool:
     """Whether there is anything in a text that a kind of swap might change: quick, and true too often."""
-    return bool(_anything(tuple(kinds)).search(text)) or bool(PLACES.search(text))
+    wanted = _pieces(tuple(kinds))
+    return (
+        not wanted.isdisjoint(_PIECE.findall(text.lower()))
+        or ("pronouns" in kinds and any(sign in text for sign in words.CHINESE.values()))
+        or bool(PLACES.search(text))
+    )
 
 
-_PATTERNS: dict[tuple[str, ...], re.Pattern[str]] = {}
-
-
-def _anything(kinds: tuple[str, ...]) -> re.Pattern[str]:
-    if kinds not in _PATTERNS:
-        wanted = [
-            n for kind in kinds if kind in _TABLES for t in _TABLES[kind] for held in t.values() for n in held
-        ]
-        wanted += [w for kind in kinds if kind in words.TERMS for w in terms.written(kind)]
-        if "pronouns" in kinds:
-            wanted += [form for of in words.PRONOUNS.values() for who, form in of.items() if who != "they"]
-        chinese = [re.escape(sign) for sign in words.CHINESE.values()] if "pronouns" in kinds else []
-        whole = rf"\b(?:{'|'.join(map(re.escape, sorted(set(wanted))))})\b"
-        _PATTERNS[kinds] = re.compile("|".join([whole, *chinese]), re.IGNORECASE)
-    return _PATTERNS[kinds]
+@functools.cache
+def _pieces(kinds: tuple[str, ...]) -> frozenset[str]:
+    """Every word that these kinds look for, in lower case, cut at hyphens."""
+    held = [
+        name for kind in kinds if kind in _TABLES for t in _TABLES[kind] for of in t.values() for name in of
+    ]
+    held += [word for kind in kinds if kind in words.TERMS for word in terms.written(kind)]
+    if "pronouns" in kinds:
+        held += [form for of in words.PRONOUNS.values() for who, form in of.items() if who != "they"]
+    return frozenset(_PIECE.findall(" ".join(held).lower()))
 
 
 def versions(

@@ -72,10 +72,12 @@ def _is_term(text: str, word: Word, term: Term) -> bool:
 def _slot(kind: str, read: list[Word], i: int, term: Term) -> str:
     """What the term is where it stands: adjective, noun or plural, "" where that is not certain."""
     word, before = read[i], read[i - 1] if i else None
-    if word.clitic or (before is not None and before.text in _DEGREE):
+    if word.clitic:
         return ""
     if term.plural and word.text == term.plural.lower():
         return "plural"
+    if before is not None and before.text in _DEGREE:
+        return ""
     after = read[i + 1].text if i + 1 < len(read) and not word.gap.strip() else ""
     if after in PEOPLE and not (kind == "age" and after in _NOT_YOUNG_OR_OLD):
         return "adjective"

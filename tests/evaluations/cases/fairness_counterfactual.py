@@ -10,7 +10,6 @@ import pandas as pd
 
 from evaluations.fairness import counterfactual_words as words
 from evaluations.spec import Role
-from tests.evaluations import make
 from tests.evaluations.cases import Case, everywhere
 from tests.evaluations.cases.robustness_text_behaviour import READER, Reading
 
@@ -66,6 +65,7 @@ CASE = Case(
         favouring(lambda text: 0.3 + 0.4 * has_woman(text) + 0.03 * (len(text) % 5)),
         READER,
     ),
+    # A classifier writes nothing that has a length.
     reports=frozenset(
         {
             "flip_rate",
@@ -79,7 +79,7 @@ CASE = Case(
             "signed_change",
             "turned_unfavourable",
         }
-    ),  # fmt: skip  # a classifier writes nothing that has a length
+    ),  # a classifier writes nothing that has a length
     label=None,
     silent=lambda: Reading(lambda texts: np.full((len(texts), 2), np.nan)),
     known={
