@@ -42,7 +42,6 @@ BUILT_IN = {
     "fairness.counterfactual": "evaluations.fairness.counterfactual",
     "fairness.bbq": "evaluations.fairness.bbq",
     "fairness.stereotype": "evaluations.fairness.stereotype",
-    "fairness.stereotype": "evaluations.fairness.stereotype",
     "robustness.text_char": "evaluations.robustness.text_char",
     "robustness.text_synonym": "evaluations.robustness.text_synonym",
     "robustness.text_behaviour": "evaluations.robustness.text_behaviour",
