@@ -62,29 +62,36 @@ def paired_proportions(
     clusters: NDArray[Any] | None = None,
     answered: NDArray[np.bool_] | None = None,
     level: float = LEVEL,
+    worth: float = 1.0,
 ) -> Estimate:
     """Share right of the first version less that of the second on the same rows; all arrays (n,).
 
     `newcombe_paired`; with clusters its counts are scaled to the `interval_n` of the differences. A row that
     either version gave no answer to is left out of the value; it counts as the second alone being right in
-    the lower end, as the first alone in the upper one. At least one row is answered by both.
+    the lower end, as the first alone in the upper one. At least one row is answered by both. `worth` is how many
+    independent rows (or clusters) each is worth, where what is compared was itself fitted on the others.
     """
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     known = np.ones(len(first), dtype=bool) if answered is None else np.asarray(answered, dtype=bool)
     value = float(first[known].mean() - second[known].mean())
-    low, n_low = _at_effective_n(first & known, second | ~known, clusters, level)
-    high, n_high = _at_effective_n(first | ~known, second & known, clusters, level)
+    low, n_low = _at_effective_n(first & known, second | ~known, clusters, level, worth)
+    high, n_high = _at_effective_n(first | ~known, second & known, clusters, level, worth)
     return Estimate(value, spanning(low, high, value), len(first), min(n_low, n_high))
 
 
 def _at_effective_n(
-    first: NDArray[np.bool_], second: NDArray[np.bool_], clusters: NDArray[Any] | None, level: float
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    clusters: NDArray[Any] | None,
+    level: float,
+    worth: float,
 ) -> tuple[Interval, float]:
     cells = [first & second, first & ~second, ~first & second, ~first & ~second]
     a, b, c, d = (float(cell.mean()) for cell in cells)
     n = float(len(first))
     if clusters is not None:
         n = interval_n(first.astype(np.float64) - second, clusters, level)
+    n *= worth
     found = newcombe_paired(a * n, b * n, c * n, d * n, level)
     if clusters is not None:
         found = found.model_copy(update={"method": "newcombe_paired_clustered"})
