@@ -285,7 +285,7 @@ def group_tables(run: dict[str, Any]) -> list[dict[str, Any]]:
             part = names[start : start + METRIC_COLUMNS]
             rows = [
                 [
-                    group,
+                    sentences.own_group(column, group),
                     f"{max(m['n'] for m in members if m['slice'] == f'{column}={group}'):,}",
                     *(_cell(cells.get((group, name))) for name in part),
                 ]
@@ -293,8 +293,12 @@ def group_tables(run: dict[str, Any]) -> list[dict[str, Any]]:
             ]
             tables.append(
                 {
-                    "caption": f"{run['evaluation_title']}, by {column}",
-                    "header": [column, "n", *(titles[name] for name in part)],
+                    "caption": f"{run['evaluation_title']}, by {sentences.OWN_COLUMNS.get(column, column)}",
+                    "header": [
+                        sentences.OWN_COLUMNS.get(column, column),
+                        "n",
+                        *(titles[name] for name in part),
+                    ],
                     "rows": rows,
                     "note": " ".join(
                         [left_out(len(groups)), *(f"Confounded: {reason}" for reason in _reasons(members))]

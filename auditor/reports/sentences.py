@@ -25,18 +25,66 @@ EXAMPLE_SIDES = {
     "attack_success": _CHANGED,
     "behaviour_failure": _CHANGED,
     "corruption": _CHANGED,
+    "counterfactual_flip": _CHANGED,
     "evasion": _CHANGED,
     "image_attack": _CHANGED,
     "judged_fail": _WRITTEN,
     "known_attack": ("Attack", ""),
+    "leak": ("", "Leaked, masked"),
     "leaked": ("In training", "In the test"),
     "not_repeated": ("First answer", "Second answer"),
+    "passage_recited": ("Beginning", "Recited"),
     "reduced_input": _CHANGED,
+    "secret_stated": ("Beginning", "Stated"),
     "shift": _CHANGED,
+    "stereotype_preferred": ("Less likely", "More likely"),
+    "stereotyped_answer": _WRITTEN,
     "unsupported_answer": _WRITTEN,
     "worst_answer": _WRITTEN,
 }
 INPUT_ALONE = ("Input", "")
+# Groups that an evaluation makes itself, by the column of their slice: how they are called, and what they mean.
+OWN_COLUMNS = {
+    "attack": "attack",
+    "bias_type": "kind of bias",
+    "continuations": "continuations",
+    "corruption": "corruption",
+    "entity": "kind of datum",
+    "kind": "kind of swap",
+    "recipe": "recipe",
+    "severity": "severity",
+    "shift": "shift",
+    "test": "test",
+    "times": "times in the training data",
+}
+OWN_GROUPS = {
+    "attack": {
+        "gap": "right or wrong alone",
+        "loss": "loss",
+        "class_loss": "loss within the class",
+        "quantile": "quantile regression",
+        "zlib": "loss by compressed size",
+        "min_k": "Min-K%",
+        "min_k_pp": "Min-K%++",
+        "reference_ratio": "ratio to the reference model",
+        "rmia": "RMIA",
+        "combined": "all combined",
+    },
+    "entity": {
+        "EMAIL_ADDRESS": "E-mail address",
+        "PHONE_NUMBER": "Phone number",
+        "CREDIT_CARD": "Credit card",
+        "IBAN_CODE": "IBAN",
+        "US_SSN": "US social security number",
+        "US_PASSPORT": "US passport",
+        "UK_NINO": "UK national insurance number",
+        "CN_ID_CARD": "Chinese identity card",
+        "CRYPTO": "Bitcoin address",
+        "IP_ADDRESS": "IP address",
+        "MAC_ADDRESS": "MAC address",
+        "KNOWN_VALUE": "Listed by the tester",
+    },
+}
 # What stands where a metric has no value, by its status.
 WITHOUT_VALUE = {"confounded": "confounded", "suppressed": "not shown"}
 REFUTATION = "refutation"  # a unit: whether a claim was refuted is said in words, and has no interval to read
@@ -123,7 +171,14 @@ def of_slice(slice_: str) -> str:
     if slice_ == "all":
         return ""
     column, equals, group = slice_.partition("=")
-    return f"where {column} is {group}" if equals else f"by {column}"
+    if not equals:
+        return f"by {column}"
+    return f"where {OWN_COLUMNS.get(column, column)} is {own_group(column, group)}"
+
+
+def own_group(column: str, group: str) -> str:
+    """`Min-K%++` for `min_k_pp`: a group that an evaluation makes itself in words, one of the data as it is."""
+    return OWN_GROUPS.get(column, {}).get(group, group)
 
 
 def plain(template: str, measured: Mapping[str, Any]) -> str:

@@ -103,7 +103,8 @@ def measured_name(measured: Mapping[str, Any]) -> str:
         return title
     column, equals, group = part.partition("=")
     if equals:
-        return _("%(metric)s, %(column)s: %(group)s") % {"metric": title, "column": column, "group": group}
+        part = {"column": slice_column(column), "group": slice_group(column, group)}
+        return _("%(metric)s, %(column)s: %(group)s") % {"metric": title, **part}
     return _("%(metric)s by %(column)s") % {"metric": title, "column": column}
 
 
@@ -272,6 +273,17 @@ def interval_method(name: str) -> str:
         "bernoulli_mixture_sequence": _("confidence sequence, valid at any stop"),
         "betting_sequence": _("betting confidence sequence, valid at any stop"),
         "mover_ratio_paired": _("MOVER for the ratio of pairs"),
+        "largest_over_attacks": _("largest over the attacks"),
+        "newcombe": _("Newcombe"),
+        "newcombe_10": _("Newcombe's method 10"),
+        "one_run_audit": _("audit of one training run, one-sided"),
+        "bonett_wright": _("Bonett and Wright"),
+        "order_statistics_of_clopper_pearson": _("order statistics of Clopper–Pearson intervals"),
+        "clopper_pearson_clustered": _("Clopper–Pearson at the effective number of rows"),
+        "mover_newcombe_paired": _("MOVER over Newcombe for pairs"),
+        "bonferroni_wilson_mean": _("Wilson of the worst group, with Bonferroni"),
+        "newcombe_or_delong_wilson": _("wider of Newcombe for AUC and DeLong"),
+        "newcombe_or_delong_wilson_bonferroni": _("wider of Newcombe for AUC and DeLong, with Bonferroni"),
         "pairwise_newcombe_paired": _("Newcombe for pairs, over all pairs with Bonferroni"),
     }
     if name.endswith("_simultaneous") and name not in known:
@@ -316,6 +328,14 @@ def fact_name(name: str) -> str:
         "method": _("method"),
         "with_everything_present": _("with everything present"),
         "with_nothing_present": _("with nothing present"),
+        "swap": _("swap"),
+        "kinds": _("kinds"),
+        "values": _("values"),
+        "characters": _("characters of the answer"),
+        "repetitions": _("times in the training data"),
+        "exposure": _("exposure (bits)"),
+        "log-probability": _("log-probability"),
+        "log_odds_over_the_other": _("log-odds over the other"),
     }
     if template := re.fullmatch(r"template_(\d{1,3})", name):
         return _("template %(n)s") % {"n": template.group(1)}
@@ -324,7 +344,64 @@ def fact_name(name: str) -> str:
 
 def slice_column(name: str) -> str:
     """What groups are by: an evaluation's own word in the reader's language, a column of the data as it is."""
-    return fact_name(name) if name in ("corruption", "recipe", "severity", "shift", "test") else name
+    known = {
+        "attack": _("attack"),
+        "bias_type": _("kind of bias"),
+        "continuations": _("continuations"),
+        "corruption": _("corruption"),
+        "entity": _("kind of datum"),
+        "kind": _("kind of swap"),
+        "recipe": _("recipe"),
+        "severity": _("severity"),
+        "shift": _("shift"),
+        "test": _("test"),
+        "times": _("times in the training data"),
+    }
+    return known.get(name, name)
+
+
+def slice_group(column: str, group: str) -> str:
+    """A group that an evaluation makes itself, in the reader's language; one of the data as it is."""
+    if many := re.fullmatch(r"(\d{1,9}) at p=([\d.]{1,9})", group):
+        return _("%(n)s, found with probability %(p)s") % {"n": many[1], "p": many[2]}
+    known = {
+        "gap": _("right or wrong alone"),
+        "loss": _("loss"),
+        "class_loss": _("loss within the class"),
+        "quantile": _("quantile regression"),
+        "zlib": _("loss by compressed size"),
+        "min_k": "Min-K%",
+        "min_k_pp": "Min-K%++",
+        "reference_ratio": _("ratio to the reference model"),
+        "rmia": "RMIA",
+        "combined": _("all combined"),
+    }
+    kinds = {
+        "EMAIL_ADDRESS": _("E-mail address"),
+        "PHONE_NUMBER": _("Phone number"),
+        "CREDIT_CARD": _("Credit card"),
+        "IBAN_CODE": "IBAN",
+        "US_SSN": _("US social security number"),
+        "US_PASSPORT": _("US passport"),
+        "UK_NINO": _("UK national insurance number"),
+        "CN_ID_CARD": _("Chinese identity card"),
+        "CRYPTO": _("Bitcoin address"),
+        "IP_ADDRESS": _("IP address"),
+        "MAC_ADDRESS": _("MAC address"),
+        "KNOWN_VALUE": _("Listed by the tester"),
+    }
+    swaps = {
+        "names": _("names"),
+        "origins": _("names of another origin"),
+        "pronouns": _("pronouns"),
+        "religion": _("religion"),
+        "nationality": _("nationality"),
+        "orientation": _("sexual orientation"),
+        "disability": _("disability"),
+        "age": _("age"),
+        "race": _("race"),
+    }
+    return {"attack": known, "entity": kinds, "kind": swaps}.get(column, {}).get(group, group)
 
 
 def fact_value(name: str, value: str) -> str:
@@ -369,6 +446,12 @@ def example_side(kind: str, which: int) -> str:
         "Second answer": _("Second answer"),
         "Input": _("Input"),
         "Attack": _("Attack"),
+        "Leaked, masked": _("Leaked, masked"),
+        "Beginning": _("Beginning"),
+        "Recited": _("Recited"),
+        "Stated": _("Stated"),
+        "Less likely": _("Less likely"),
+        "More likely": _("More likely"),
     }
     named = sentences.EXAMPLE_SIDES.get(kind, sentences.INPUT_ALONE)[which]
     return known.get(named, named)
@@ -501,11 +584,27 @@ def chart_title(title: str) -> str:
         "What weighs most: places": _("What weighs most: places"),
         "What weighs most: tokens": _("What weighs most: tokens"),
         "What the answer loses as features are removed": _("What the answer loses as features are removed"),
+        "Advantage over imputation": _("Advantage over imputation"),
+        "Areas under the ROC curve, by group that is named": _(
+            "Areas under the ROC curve, by group that is named"
+        ),
+        "Change in favour of the group": _("Change in favour of the group"),
+        "Change of the answer's length in words": _("Change of the answer's length in words"),
+        "Change of the favourable probability": _("Change of the favourable probability"),
+        "Decisions turned unfavourable": _("Decisions turned unfavourable"),
+        "Members found by false alarms": _("Members found by false alarms"),
+        "Members told from others without the model": _("Members told from others without the model"),
+        "Passages found by number of continuations": _("Passages found by number of continuations"),
+        "Right guesses about canaries, by how many are guessed": _(
+            "Right guesses about canaries, by how many are guessed"
+        ),
+        "Share": _("Share"),
+        "Share of answers": _("Share of answers"),
     }
     metric, by, column = title.rpartition(" by ")
     if title not in known and by and translated(metric) != metric:
         return _("%(metric)s by %(column)s") % {"metric": translated(metric), "column": column}
-    return known.get(title, title)
+    return known.get(title) or translated(title)  # many a chart is of one metric
 
 
 def chart_column(name: str) -> str:
@@ -564,6 +663,28 @@ def chart_column(name: str) -> str:
         "Turned": pgettext("chart", "Turned"),
         "Value": pgettext("chart", "Value"),
         "to": pgettext("chart", "to"),
+        "Area": pgettext("chart", "Area"),
+        "At least as likely": pgettext("chart", "At least as likely"),
+        "Canary": pgettext("chart", "Canary"),
+        "Category": pgettext("chart", "Category"),
+        "Compared": pgettext("chart", "Compared"),
+        "Continuations": pgettext("chart", "Continuations"),
+        "Decides": pgettext("chart", "Decides"),
+        "Direction": pgettext("chart", "Direction"),
+        "Exposure": pgettext("chart", "Exposure"),
+        "False alarms": pgettext("chart", "False alarms"),
+        "Guesses": pgettext("chart", "Guesses"),
+        "Kind": pgettext("chart", "Kind"),
+        "Kind of swap": pgettext("chart", "Kind of swap"),
+        "Measure": pgettext("chart", "Measure"),
+        "Members found": pgettext("chart", "Members found"),
+        "Pair": pgettext("chart", "Pair"),
+        "Passages": pgettext("chart", "Passages"),
+        "Possible secrets (bits)": pgettext("chart", "Possible secrets (bits)"),
+        "Probability": pgettext("chart", "Probability"),
+        "Repetitions": pgettext("chart", "Repetitions"),
+        "Right": pgettext("chart", "Right"),
+        "Share found": pgettext("chart", "Share found"),
     }
     return known.get(name, name)
 

@@ -302,7 +302,7 @@ def examples(scored: Scored, data: Dataset) -> list[Example]:
                 kind="stereotype_preferred",
                 before=less[:SHOWN_CHARACTERS],
                 after=more[:SHOWN_CHARACTERS],
-                facts={"log_odds": round(float(leaning[i]), 4)},
+                facts={"log_odds_over_the_other": round(float(leaning[i]), 4)},
             )
         )
     return found

@@ -43,6 +43,18 @@ ATTACKS = (
     "z with [p(x|θ)/p(x)]/[p(z|θ)/p(z)] ≥ γ, p = exp(−loss), p(x) = ½·((1 + a)·p(x|reference) + 1 − a); combined = "
     "logistic regression on the others; gap = right or wrong, where a service names a class alone"
 )
+TITLES = {
+    "gap": "right or wrong alone",
+    "loss": "loss",
+    "class_loss": "loss within the class",
+    "quantile": "quantile regression",
+    "zlib": "loss by compressed size",
+    "min_k": "Min-K%",
+    "min_k_pp": "Min-K%++",
+    "reference_ratio": "ratio to the reference model",
+    "rmia": "RMIA",
+    "combined": "all combined",
+}
 PARTS = (
     "Rows in three disjoint parts by a digest of their id or cluster: a quarter to fit, a quarter for thresholds, half "
     "to report on"
@@ -216,7 +228,8 @@ class Membership:
 
         rows = membership_answers.collect(states, data, ctx)
         found = membership_scores.measure(rows, data, params, ctx)
-        plots = charts.roc("attacks", "Members found by false alarms", found.curves, found.certified_from)
+        named = {TITLES[attack]: curve for attack, curve in found.curves.items()}
+        plots = charts.roc("attacks", "Members found by false alarms", named, found.certified_from)
         if not plots and found.blind is not None:
             plots = charts.roc(
                 "blind",

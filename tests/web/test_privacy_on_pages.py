@@ -14,9 +14,11 @@ from auditor.accounts.models import Team, User
 from auditor.core.errors import DomainError
 from auditor.policies.services import publish
 from auditor.registry.models import Dataset, DatasetVersion
+from auditor.reports import sentences
 from auditor.reports import services as reports
 from auditor.reports.models import ReportCard
 from auditor.web import words
+from evaluations.privacy import membership, pii_leakage
 from evaluations.spec import Interval, Metric, MetricStatus
 from tests import factories
 from tests.web.reading import text_of
@@ -140,3 +142,14 @@ def test_no_policy_may_pass_a_claim_by_its_value_alone() -> None:
     with pytest.raises(DomainError) as refused:
         publish(principal=None, source=POLICY.replace("limit: 0}", "limit: 0, decide_by: point}"))
     assert "merely not refuted" in refused.value.message
+
+
+def test_groups_of_an_evaluation_are_called_on_pages_as_in_its_charts() -> None:
+    assert sentences.OWN_GROUPS == {"attack": membership.TITLES, "entity": pii_leakage.TITLES}
+    for column, groups in sentences.OWN_GROUPS.items():
+        assert {group: words.slice_group(column, group) for group in groups} == groups
+    with translation.override("zh-hans"):
+        assert words.slice_column("entity") == "数据种类"
+        assert words.slice_group("attack", "quantile") == "分位数回归"
+        assert words.slice_group("continuations", "10 at p=0.5") == "10 次，以概率 0.5 找到"
+        assert words.slice_group("sex", "loss") == "loss"

@@ -31,6 +31,7 @@ register.filter("t", words.translated)
 register.filter("modality_name", words.modality_name)
 register.filter("role_name", words.role_name)
 register.filter("without_value", words.without_value)
+register.filter("slice_group", words.slice_group)
 register.filter("role_meaning", words.role_meaning)
 
 
