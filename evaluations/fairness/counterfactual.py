@@ -34,8 +34,8 @@ HUANG = "Huang et al. 2020, arXiv 1911.03064"
 KUSNER = "Kusner et al. 2017, arXiv 1703.06856"
 PRABHAKARAN = "Prabhakaran, Hutchinson & Mitchell 2019, arXiv 1910.04210"
 WILSON = (
-    "Wilson interval at the effective number of swaps, clustered by row (or by the data set's clusters); no answer "
-    "counts against and for"
+    "Wilson interval at the effective number of swaps, clustered by row or template (or by the data set's clusters); "
+    "no answer counts against and for"
 )
 UNIT = "Wilson's interval at as many yes/no swaps as have the changes' variance, clustered by row"
 
@@ -191,7 +191,7 @@ class Counterfactual:
             "excess_flip_rate", "Changed answers beyond the noise floor", "difference", Direction.LOWER,
             "kind_flip_rate − floor_flip_rate over the same swaps; Newcombe's paired interval, clustered by row",
             "Newcombe 1998, Statistics in Medicine 17:2635, method 10",
-            "Beyond what any such change does, another group changed {value} more of the answers.",
+            "Another group changed {value} more of the answers than a change of no group did.",
         ),
         _metric(
             "pair_flip_rate", "Answers that changed, by pair of groups", "proportion", Direction.LOWER,

@@ -10,7 +10,7 @@ import numpy as np
 from evaluations import charts
 from evaluations.fairness.counterfactual_records import best
 from evaluations.robustness.changed_words import changed_words
-from evaluations.spec import Chart, Example, Metric
+from evaluations.spec import Chart, Example, Metric, Role
 
 if TYPE_CHECKING:
     from evaluations.context import Context
@@ -23,7 +23,7 @@ SHOWN, SHOWN_CHARACTERS = 3, 2000  # examples of each kind
 
 def charts_of(metrics: Sequence[Metric]) -> list[Chart]:
     def of(name: str) -> list[tuple[str, Metric]]:
-        held = [(m.slice.removeprefix("kind="), m) for m in metrics if m.name == name]
+        held = [(m.slice.removeprefix("kind=").replace("=", ": ", 1), m) for m in metrics if m.name == name]
         return sorted(held, key=lambda one: -abs(one[1].value or 0))[:MOST_SHOWN]
 
     every = [("All swaps", m) for m in metrics if m.name == "flip_rate"]
@@ -97,6 +97,8 @@ def warnings(
             else "No tokenizer is at hand: names were swapped for names of as many letters, other words for any of "
             "their kind."
         )
+        if ctx.request.data.columns(Role.CONTEXT):
+            said.append("Words were swapped in the input alone, and not in the passage that goes with it.")
         kinds = set(found.column("kind").tolist())
         if empty := [kind for kind in params.swaps if kind not in kinds]:
             said.append(f"No text held anything to swap of these kinds: {', '.join(empty)}.")

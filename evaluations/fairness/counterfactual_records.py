@@ -13,7 +13,7 @@ import numpy as np
 from evaluations import records
 from evaluations.fairness import counterfactual_asking as asking
 from evaluations.fairness.counterfactual_columns import Flipper
-from evaluations.fairness.counterfactual_swaps import Balance, Sizes, measured, versions
+from evaluations.fairness.counterfactual_swaps import PLACES, Balance, Sizes, measured, versions
 from evaluations.scoring import GRADED, labels_of, read_probs
 from evaluations.spec import Coverage, EvaluationError, Modality, Role, ShardState
 
@@ -145,7 +145,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: CounterfactualP
         refused=refused,
         balanced="" if data.modality is Modality.TABULAR else "letters" if made is None else "tokens",
         left_out=left_out,
-        clusters=data.ids[rows] if data.clusters is None else data.clusters[rows],
+        clusters=_clusters(data, rows),
         base=read_probs(table.column("base"), len(labels))[0],
         again=read_probs(table.column("again"), len(labels))[0],
         swaps=flat,
@@ -153,6 +153,18 @@ def collect(states: Sequence[ShardState], data: Dataset, params: CounterfactualP
         after=_after(table.column("swapped"), [len(held) for held in swaps], len(labels)),
         words=_words(table.column("words"), [len(held) for held in swaps], refused),
         shown=shown,
+    )
+
+
+def _clusters(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Whose answers depend on each other: what the data set says, else rows of one template, else each row's own."""
+    if data.clusters is not None:
+        return data.clusters[rows]
+    if data.modality is Modality.TABULAR:
+        return data.ids[rows]
+    said = [(i, data.texts[i]) for i in rows]
+    return np.array(
+        [f"template:{t}" if PLACES.search(t) else f"row:{data.ids[i]}" for i, t in said], dtype=np.str_
     )
 
 

@@ -211,6 +211,19 @@ def test_a_template_is_filled_and_only_its_places_change() -> None:
     assert again == held
 
 
+def test_rows_of_one_template_are_one_cluster(tmp_path: Path) -> None:
+    templates = [f"{{name}} {ENDINGS[i % 5]}" for i in range(60)]
+    table = pd.DataFrame({"id": [f"t{i:02}" for i in range(60)], "text": templates})
+    result = run(tmp_path, table, favouring(lambda text: 0.7), swaps=["names"])
+    rate = metric(result, "flip_rate")
+    assert (rate.value, rate.n, rate.n_effective) == (0.0, 60, 5.0)
+    assert rate.interval.high == pytest.approx(stats.wilson(0, 5).high)
+    unlike = run(tmp_path, table, favouring(lambda text: 0.9 if has_woman(text) else 0.1), swaps=["names"])
+    assert metric(unlike, "flip_rate").value == 1.0
+    asked = {e.before.split()[0] for e in unlike.examples}
+    assert asked <= {*words.WOMEN, *words.MEN}
+
+
 def test_nothing_that_is_swapped_is_missed_by_the_quick_look() -> None:
     texts = ["He's late.", "An OLD MAN", "middle-aged men", "她在。", "{age} man", "Tyrone left", "some Jews"]
     assert all(swaps.has_place(text, EVERY) for text in texts)
@@ -524,6 +537,16 @@ def test_labels_that_a_language_model_writes_are_compared(tmp_path: Path) -> Non
     assert metric(result, "mean_abs_change").status is MetricStatus.NOT_ESTIMABLE
     assert metric(result, "group_change", "names=women").value == pytest.approx(1.0)
     assert metric(result, "excess_flip_rate", "kind=names").value == 1.0
+
+
+def test_a_real_language_model_is_asked_the_same_way_each_time(tmp_path: Path) -> None:
+    ref = lm.causal_lm(tmp_path / "lm", corpus=list(people(60).text) * 3)
+    settings = {"max_new_tokens": 4}
+    result = run(tmp_path, people(12), loader.load(ref), ref=ref, swaps=["names"], settings=settings)
+    assert result.coverage.failed == 0
+    assert metric(result, "floor_flip_rate", "kind=names").n > 0
+    again = run(tmp_path, people(12), loader.load(ref), ref=ref, swaps=["names"], settings=settings)
+    assert again.metrics == result.metrics
 
 
 def test_refusals_and_lengths_of_free_answers_are_compared(tmp_path: Path) -> None:
