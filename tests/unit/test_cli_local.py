@@ -146,7 +146,7 @@ def test_an_interrupted_run_asks_the_model_only_what_is_missing(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (["--policy", "no-such"], "no built-in policy of that name (known-attacks, release-gate"),
+        (["--policy", "no-such"], "no built-in policy of that name (bbq, crows-pairs"),
         (["--role", "x=nonsense"], "names no role"),
         (["--role", "absent=cluster"], "has no column 'absent'"),
         (["--modality", "hologram"], "--modality 'hologram' is none of text_classifier"),
