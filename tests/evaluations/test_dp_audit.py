@@ -138,6 +138,20 @@ def test_the_best_of_a_grid_on_the_same_canaries_would_err_far_more_often() -> N
     assert 0.15 <= shown / 300 <= 0.40
 
 
+def test_canaries_that_chose_the_number_of_guesses_do_not_count() -> None:
+    """One half is known by heart, the other not at all: whichever chose, only the other's answers are counted."""
+    params, ctx = AuditParams(claimed_epsilon=1.0, delta=0, choose="half"), context()
+    blank = drawn(np.random.default_rng(1), 401, 1.0)
+    first = np.argsort([ctx.rng(f"canary:{i}").random() for i in blank.ids])[:200]
+    chose = np.isin(np.arange(401), first)
+    rights = []
+    for known in (chose, ~chose):
+        scored = Canaries(blank.ids, np.where(known, blank.included, ~blank.included) * 1.0, blank.included)
+        found = dp_audit_numbers.audit(scored, params, ctx)
+        rights.append((found.canaries, found.hits / found.guesses))
+    assert rights == [(201, 0.0), (201, 1.0)]
+
+
 def test_a_claim_that_false_runs_break_is_refuted_most_of_the_time() -> None:
     rng, params = np.random.default_rng(2), AuditParams(claimed_epsilon=1.0, delta=1e-6)
     found = [dp_audit_numbers.audit(drawn(rng, 1000, 0.95), params, context(i)) for i in range(20)]
