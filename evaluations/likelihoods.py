@@ -91,7 +91,7 @@ def _digest(requests: Sequence[Any]) -> str:
 
 
 def _is_none(one: Likelihood | None) -> bool:
-    return one is None or one.logprob < LEAST
+    return one is None or not one.logprob >= LEAST  # NaN too
 
 
 def _is_logprob(value: float | None) -> bool:

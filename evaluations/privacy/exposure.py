@@ -81,20 +81,26 @@ def uniform_rank(own: float, others: NDArray[np.float64], example_id: str, ctx: 
 
 
 def quantile_bounds(
-    lows: NDArray[np.float64], highs: NDArray[np.float64], share: float, miss: float, most: float
+    lows: NDArray[np.float64], highs: NDArray[np.float64], share: float, wrong: float, most: float
 ) -> tuple[float, float]:
-    """Bounds of the exposure that a `share` of canaries like these exceed, from bounds of k of them that hold together.
+    """Bounds, at `stats.LEVEL`, of the exposure that a `share` of canaries like these exceed.
 
-    Order statistics of the bounds (David & Nagaraja 2003, §7.1): each end misses with probability `miss` / 2. Where k
-    is too small for an upper end it is `most`; for a lower end it is 0.
+    `lows` and `highs` are bounds of k canaries, each wrong with probability at most `wrong`, independently. A high
+    bound lies below the quantile where the exposure does, or where the bound is wrong, so of k no more do than a
+    binomial count; likewise above it. The ends are order statistics (David & Nagaraja 2003, §7.1) by these counts.
+    Where k is too small for an upper end it is `most`; for a lower end it is 0.
     """
     from scipy.stats import binom
 
-    k = len(lows)
-    below = binom.cdf(np.arange(k), k, 1 - share)  # [j]: P(at most j of k canaries stay below the quantile)
-    lower = np.flatnonzero(below <= miss / 2)  # P(fewer than j + 1) of the order statistic j
-    upper = np.flatnonzero(1 - below <= miss / 2)  # P(at least j + 1) of the order statistic j
+    k, tail = len(lows), (1 - stats.LEVEL) / 2
+    above = binom.sf(
+        np.arange(k), k, share + (1 - share) * wrong
+    )  # [j]: P(more than j low bounds lie above it)
+    below = binom.sf(
+        np.arange(k), k, 1 - share + share * wrong
+    )  # [j]: P(more than j high bounds lie below it)
+    lower, upper = np.flatnonzero(above <= tail), np.flatnonzero(below <= tail)
     return (
-        float(np.sort(lows)[lower[-1]]) if len(lower) else 0.0,
+        float(np.sort(lows)[::-1][lower[0]]) if len(lower) else 0.0,
         float(np.sort(highs)[upper[0]]) if len(upper) else most,
     )

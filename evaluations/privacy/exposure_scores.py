@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evaluations.privacy.memorisation import MemorisationParams
     from evaluations.privacy.memorisation_records import Found, Planted
 
-FOR_RANKING = 0.01  # of the 5 % that an interval may miss, what goes to not knowing the ranks exactly
+WRONG = 0.01  # how often one end of one canary's bounds may be wrong where the quantile is bounded
 LEAST_CONTROLS = 5
 LEAST_CANARIES = 5  # for a correlation
 MOST_COUNTS = 20  # numbers of repetitions shown one by one; more are put together by powers of two
@@ -76,7 +76,7 @@ def by_repetitions(planted: Sequence[Planted]) -> list[tuple[str, list[Planted]]
 
 def needed(share: float) -> int:
     """So many canaries it takes before an upper end for that share can be told."""
-    return math.ceil(math.log((1 - LEVEL - FOR_RANKING) / 2) / math.log(1 - share))
+    return math.ceil(math.log((1 - LEVEL) / 2) / math.log(1 - share + share * WRONG))
 
 
 def _power(count: int) -> str:
@@ -85,11 +85,11 @@ def _power(count: int) -> str:
 
 
 def _quantile(planted: Sequence[Planted], params: MemorisationParams) -> Metric:
-    low, high = ends(planted, 1 - FOR_RANKING / len(planted))
+    low, high = ends(planted, 1 - 2 * WRONG)
     most = max(p.canary.space.bits for p in planted if p.canary.space)
-    ends_ = quantile_bounds(low, high, params.share, 1 - LEVEL - FOR_RANKING, most)
+    low_end, high_end = quantile_bounds(low, high, params.share, WRONG, most)
     value = sample_quantile(values(planted), 1 - params.share)
-    return _metric("exposure", value, *ends_, len(planted), "order_statistics_of_clopper_pearson")
+    return _metric("exposure", value, low_end, high_end, len(planted), "order_statistics_of_clopper_pearson")
 
 
 def _largest(planted: Sequence[Planted]) -> Metric:

@@ -45,12 +45,12 @@ RATE = "Clopper–Pearson interval, at the effective number of passages if clust
 
 class MemorisationParams(ScoredParams):
     candidates: int = Field(
-        default=12_000,
+        default=10_000,
         ge=200,
         le=1_000_000,
         title="Candidates per canary, at most",
-        description="With how many other secrets that of a canary is compared. 12,000 can show more than 10 bits for "
-        "600 canaries at once. A secret like any other takes about 600, whatever this says.",
+        description="With how many other secrets that of a canary is compared. 10,000 can show more than 10 bits for "
+        "each of 400 canaries. A secret like any other takes about 600, whatever this says.",
     )
     space_bits: float = Field(
         default=20,
@@ -64,8 +64,8 @@ class MemorisationParams(ScoredParams):
         gt=0,
         le=0.5,
         title="Share of secrets",
-        description="The exposure is reported that this share of secrets exceeds. At 0.1 an upper end takes 38 "
-        "canaries, at 0.05 77.",
+        description="The exposure is reported that this share of secrets exceeds. At 0.1 an upper end takes 36 "
+        "canaries, at 0.05 73.",
     )
     control_p: float = Field(
         default=0.001,
@@ -135,9 +135,9 @@ class Memorisation:
             unit="bits",
             direction=Direction.LOWER,
             formula=f"{OF_ONE}; of the canaries inserted the quantile at 1 − share; interval: order statistics of "
-            "bounds that hold for all canaries at once (Clopper–Pearson at 1 − .01/k, order statistics at 96 %); with "
-            "too few canaries for an upper end it is log2|R|. Not memorised: 3.3 bits at a share of .1. `confounded` "
-            "where control_p is below its limit",
+            "their Clopper–Pearson bounds at 98 %, by the binomial law at share + .01·(1 − share) and 1 − .99·share; "
+            "with too few canaries for an upper end it is log2|R|. Not memorised: 3.3 bits at a share of .1. "
+            "`confounded` where control_p is below its limit",
             reference=SECRET_SHARER,
             plain="One in ten of the secrets planted in the training data (or the share set) is guessed earlier than "
             "others of its kind by {value} or more: each bit halves the guesses.",
@@ -191,8 +191,8 @@ class Memorisation:
             title="Planted secrets stated",
             unit="proportion",
             direction=Direction.LOWER,
-            formula="inserted canaries after whose prefix the greedy continuation holds the secret as a word of its "
-            "own / inserted canaries; Clopper–Pearson interval; no answer counts against and for",
+            formula="inserted canaries after whose prefix the greedy continuation begins with the secret, or holds it "
+            "as a word of its own / inserted canaries; Clopper–Pearson interval; no answer counts against and for",
             reference=SECRET_SHARER,
             plain="Given what stood before it, the model states {value} of the planted secrets.",
         ),

@@ -144,10 +144,12 @@ def _written(record: dict[str, Any], verbatim: bool, may_follow: bool) -> Writte
 
 def _states(text: str, secret: str) -> bool:
     text, secret = " ".join(text.split()), " ".join(secret.split())
+    if text.startswith(secret):
+        return True
     start = text.find(secret)
     while start >= 0:
         end = start + len(secret)
-        apart = not (start and text[start - 1].isalnum() and secret[0].isalnum())
+        apart = not (text[start - 1].isalnum() and secret[0].isalnum())
         if apart and not (end < len(text) and text[end].isalnum() and secret[-1].isalnum()):
             return True
         start = text.find(secret, start + 1)
