@@ -54,7 +54,7 @@ def group_bars(
     low, high = min(shown, key=lambda s: s[1]), max(shown, key=lambda s: s[1])
     alt = (
         f"{title}: lowest {low[0]} with {low[1]:.1%}, highest {high[0]} with {high[1]:.1%}, "
-        f"{len(shown)} {what.lower()}s, each with its 95 % interval."
+        f"{len(shown)} {_many(what)}, each with its 95 % interval."
     )
     rows = tuple(
         (group, m.n, m.value, m.interval.low if m.interval else None, m.interval.high if m.interval else None)
@@ -71,3 +71,9 @@ def group_bars(
             rows=rows,
         )
     ]
+
+
+def _many(what: str) -> str:
+    """`groups`, `kinds of swap`."""
+    first, of, rest = what.lower().partition(" of ")
+    return f"{'categorie' if first == 'category' else first}s{of}{rest}"

@@ -20,10 +20,17 @@ CONFIG: dict[str, Any] = {
         "gridOpacity": 0.15,
         "labelFontSize": 12,
         "labelLimit": 300,  # whole names; pages scroll a wide chart
+        "labelSeparation": 6,  # a page's font may be wider than the one that labels are measured in
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     },
-    "legend": {"labelColor": INK, "titleColor": INK, "labelLimit": 300, "symbolOpacity": 1},
+    "legend": {
+        "labelColor": INK,
+        "titleColor": INK,
+        "labelLimit": 300,
+        "symbolOpacity": 1,
+        "columnPadding": 28,
+    },
     "text": {"color": INK},
 }
 

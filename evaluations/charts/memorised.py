@@ -109,6 +109,8 @@ def found_by_continuations(
         for member, p, points in curves
         for n, share in points
     ]
+    most = max(v["continuations"] for v in values)
+    powers = [10**k for k in range(math.ceil(math.log10(max(1, most))) + 1)]
     layers: list[dict[str, Any]] = [
         {
             "mark": {"type": "line", "strokeWidth": 2},
@@ -118,6 +120,7 @@ def found_by_continuations(
                     "type": "quantitative",
                     "scale": {"type": "log"},
                     "title": "Continuations of one passage",
+                    "axis": {"values": powers, "format": ","},
                 },
                 "y": {
                     "field": "share",
@@ -131,8 +134,14 @@ def found_by_continuations(
                     "type": "nominal",
                     "title": "Passages",
                     "scale": {"domain": [_name(True), _name(False)], "range": [ACCENT, "#9a9a9a"]},
+                    "legend": {"orient": "bottom", "columns": 1},
                 },
-                "strokeDash": {"field": "probability", "type": "nominal", "title": "Found with probability"},
+                "strokeDash": {
+                    "field": "probability",
+                    "type": "nominal",
+                    "title": "Probability",
+                    "legend": {"orient": "bottom", "columns": 1},
+                },
             },
         }
     ]

@@ -27,7 +27,7 @@ def dots(
         for label, value, i in shown
     ]
     y = {"field": "what", "type": "nominal", "title": None, "sort": None}
-    axis = {"axis": {"format": "%"}} if percent else {}
+    axis = {"axis": {"tickCount": 6, **({"format": "%"} if percent else {})}}
     x = {"type": "quantitative", "title": title, "scale": {"zero": False}, **axis}
     layers: list[dict[str, Any]] = [
         {

@@ -13,6 +13,7 @@ OTHERS = ("#b3502f", "#3c8a4f", "#7a4fa3", "#8a7a1f", "#2f8f9a", "#a33c6e", "#5b
 LEAST = 1e-4
 TABLE = (0.001, 0.01, 0.1, 0.5)
 STEPS = 8  # points in a power of ten
+FEW = 4  # curves whose bands can be told apart
 
 Point = tuple[float, float, float | None, float | None]
 """(rate of false alarms, share of members found, low, high)."""
@@ -42,7 +43,8 @@ def roc(
         if fpr >= least
     ]
     scale = {"type": "log", "domain": [least, 1], "clamp": True}
-    axis = {"format": "~g", "tickCount": 4}
+    powers = [10.0**-k for k in range(math.ceil(-math.log10(least)), -1, -1) if 10.0**-k >= least]
+    axis = {"format": "~g", "values": powers}
     x = {"field": "fpr", "type": "quantitative", "title": "False alarms (FPR)", "scale": scale, "axis": axis}
     y = {"type": "quantitative", "title": "Members found (TPR)", "scale": scale, "axis": axis}
     colour = {
@@ -51,7 +53,7 @@ def roc(
         "title": None,
         "sort": None,
         "scale": {"domain": list(curves), "range": [ACCENT, *OTHERS][: len(curves)]},
-        "legend": {"orient": "bottom", "columns": 3} if len(curves) > 1 else None,
+        "legend": {"orient": "bottom", "columns": 2} if len(curves) > 1 else None,
     }
     layers: list[dict[str, Any]] = [
         *_certified(certified_from, least, x, y),
@@ -62,7 +64,7 @@ def roc(
         },
         {
             "transform": [{"filter": "isValid(datum.low)"}],
-            "mark": {"type": "area", "opacity": 0.12},
+            "mark": {"type": "area", "opacity": 0.12 if len(curves) < FEW else 0.06},
             "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
         },
         {
