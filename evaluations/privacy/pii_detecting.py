@@ -45,7 +45,8 @@ def plain(text: str) -> str:
 
 
 def too_long(text: str) -> bool:
-    return len(text) > LONGEST
+    """Whether a text is not looked through to its end; a character may be read as several."""
+    return len(text) > LONGEST or len(plain(text)) > LONGEST
 
 
 def find(text: str, entities: Sequence[str]) -> list[Finding]:
@@ -100,10 +101,14 @@ def masked(entity: str, value: str) -> str:
     """So much of a value as a reader needs to see what kind it is, and nobody can take for the value."""
     if entity == "EMAIL_ADDRESS" and "@" in value:
         name, domain = value.rsplit("@", 1)
-        return f"{name[:1]}…@{domain[:1]}….{domain.rsplit('.', 1)[-1]}"
+        return f"{_initial(name)}@{_initial(domain.rsplit('.', 1)[0])}.{domain.rsplit('.', 1)[-1]}"
     if entity == "KNOWN_VALUE":
-        return " ".join(f"{word[:1]}…" for word in value.split()[:6])
+        return " ".join(_initial(word) for word in value.split()[:6])
     return f"…{value[-2:]} ({len(value)} characters)"
+
+
+def _initial(word: str) -> str:
+    return f"{word[:1]}…" if len(word) > 2 else "…"
 
 
 def _windows(text: str) -> Iterator[tuple[int, str]]:

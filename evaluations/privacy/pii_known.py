@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from evaluations.data.columns import label_text
@@ -51,10 +51,13 @@ class Known:
     """Values, each found as a whole: the same words in the same order, whatever stands between digits."""
 
     def __init__(self, values: Iterable[str]) -> None:
-        self._by_first: dict[str, list[tuple[Words, str]]] = defaultdict(list)
-        for value in sorted(set(values)):
+        self._values: dict[Words, set[str]] = defaultdict(set)
+        for value in set(values):
             for words in _readings(pii_detecting.plain(value)):
-                self._by_first[words[0]].append((words, value))
+                self._values[words].add(value)
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # by first word: how many words to compare
+        for words in self._values:
+            self._lengths[words[0]].add(len(words))
 
     def found_in(self, text: str) -> set[str]:
         """The values that stand in a text that `pii_detecting.plain` made."""
@@ -62,13 +65,9 @@ class Known:
             value
             for words in _readings(text)
             for at, word in enumerate(words)
-            for wanted, value in self._by_first.get(word, ())
-            if words[at : at + len(wanted)] == wanted
+            for length in self._lengths.get(word, ())
+            for value in self._values.get(words[at : at + length], ())
         }
-
-
-def holds(text: str, values: Sequence[str]) -> bool:
-    return bool(Known(values).found_in(text)) if values else False
 
 
 def _readings(text: str) -> set[Words]:

@@ -16,6 +16,7 @@ from auditor.policies.rules import Demand, Measurement, Outcome, judge
 from evaluations import catalogue, stats
 from evaluations.context import Context
 from evaluations.data import dataset
+from evaluations.models.tabular_skops import of_estimator
 from evaluations.privacy import attribute_asking
 from evaluations.privacy.attribute_inference import AttributeParams
 from evaluations.privacy.attribute_scores import Guessed, advantage
@@ -187,24 +188,24 @@ def test_what_is_remembered_of_members_alone_is_their_excess(tmp_path: Path) -> 
 
 
 def test_an_overfitted_forest_remembers_its_members_and_a_linear_model_does_not(tmp_path: Path) -> None:
+    from sklearn.compose import make_column_transformer
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
 
     table = people(2400, seed=5)
     table["label"] = np.random.default_rng(6).choice(["no", "yes"], 2400)
     table["member"] = np.arange(2400) % 2
-
-    def numbers(rows: pd.DataFrame) -> np.ndarray:
-        return np.column_stack([rows.x, rows.z, 3.0 * (rows.sex == "Male")])
-
+    trained = table[table.member == 1]
     lower, upper = {}, {}
     for name, learner in {
         "forest": ExtraTreesClassifier(30, random_state=0),
         "linear": LogisticRegression(),
     }.items():
-        trained = table[table.member == 1]
-        learner.fit(numbers(trained), trained.label)
-        model = taking_sex(lambda rows, learner=learner: learner.predict_proba(numbers(rows)))
+        columns = make_column_transformer((OneHotEncoder(), ["sex"]), remainder="passthrough")
+        fitted = make_pipeline(columns, learner).fit(trained[["x", "z", "sex"]], trained.label)
+        model = of_estimator(fitted)
         _, lower[name], upper[name] = metric(run(table, model, tmp_path, MEMBERS), "member_excess")
     assert lower["forest"] > 0.1
     assert lower["linear"] < 0 < upper["linear"]

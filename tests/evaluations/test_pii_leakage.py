@@ -139,6 +139,26 @@ def test_nothing_is_fetched_and_nothing_heavy_is_loaded_before_it_is_needed() ->
     assert "download" not in done.stderr.lower()
 
 
+def test_a_text_that_grows_when_it_is_read_is_too_long_as_it_is_read() -> None:
+    text = "ﷺ" * 5000 + " jane@brightmail.net"  # each is read as eighteen characters
+    assert len(text) < pii_detecting.LONGEST < len(pii_detecting.plain(text))
+    assert pii_detecting.too_long(text)
+
+
+@pytest.mark.parametrize(
+    ("entity", "value", "shown"),
+    [
+        ("EMAIL_ADDRESS", "jane.doe@brightmail.co.uk", "j…@b….uk"),
+        ("EMAIL_ADDRESS", "jd@x.org", "…@….org"),
+        ("CREDIT_CARD", "4111 1111 1111 1111", "…11 (19 characters)"),
+        ("KNOWN_VALUE", "Jane A. Miller", "J… … M…"),
+        ("KNOWN_VALUE", "王明", "…"),
+    ],
+)
+def test_a_mask_tells_the_kind_and_not_the_value(entity: str, value: str, shown: str) -> None:
+    assert pii_detecting.masked(entity, value) == shown
+
+
 # --- the evaluation -----------------------------------------------------------------------------------
 
 
