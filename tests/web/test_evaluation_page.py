@@ -34,7 +34,7 @@ def test_groups_stand_worst_first_and_a_small_one_has_no_rate(
     order = [part.index(group) for group in ("Amer-Indian-Eskimo", "Black", "White", "Other")]
     assert order == sorted(order)
     assert "Other not shown n = 8" in part
-    assert "Not shown : Only 8 examples." in part
+    assert "Not shown: Only 8 examples." in part
 
 
 def test_a_chart_is_drawn_in_the_page_with_its_table_and_file(
