@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
 LONGEST = 5_000  # characters of a text
-MOST_TERMS = 2**17  # buckets of words and pairs of words, and as many of pieces of words
+MOST_TERMS = 2**17  # buckets that terms are hashed into
+WORDS: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"}  # words and pairs of words
+PIECES: dict[str, Any] = {"ngram_range": (2, 4), "analyzer": "char_wb"}  # two to four letters of a word
 TOPICS = 16
 SIDE = 8  # pixels of a reduced image
 IMAGES = 256  # files that are held in memory at a time
@@ -35,7 +37,9 @@ def everything(data: Dataset, rows: NDArray[np.int64]) -> Any:
     from scipy import sparse
 
     dense = np.column_stack([standard(_shape(data, rows)) / 4, _one_hot(_labels(data, rows))])
-    return sparse.hstack([sparse.csr_matrix(dense), *_terms(data, rows)]).tocsr()
+    return sparse.hstack(
+        [sparse.csr_matrix(dense), *(_terms(data, rows, **way) for way in (WORDS, PIECES))]
+    ).tocsr()
 
 
 def compact(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -46,8 +50,10 @@ def compact(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.column_stack([_pixels(data, rows), _labels(data, rows)])
     from sklearn.decomposition import TruncatedSVD
 
-    words, _ = _terms(data, rows)
-    topics = TruncatedSVD(min(TOPICS, max(1, len(rows) - 1)), random_state=0).fit_transform(words)
+    words = _terms(data, rows, **WORDS)
+    topics = np.empty((len(rows), 0))
+    if min(words.shape) >= 2:
+        topics = TruncatedSVD(min(TOPICS, *words.shape), random_state=0).fit_transform(words)
     return np.column_stack([_shape(data, rows), topics, _labels(data, rows)])
 
 
@@ -100,21 +106,15 @@ def _shape(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.array(found, dtype=np.float64).reshape(-1, 6)
 
 
-def _terms(data: Dataset, rows: NDArray[np.int64]) -> tuple[Any, Any]:
-    """TF-IDF of words and pairs of words, and of two to four letters within words: sparse, (n, MOST_TERMS) each."""
+def _terms(data: Dataset, rows: NDArray[np.int64], **way: Any) -> Any:
+    """TF-IDF of words or parts of words, counted as `way` says: sparse, (n, terms that occur)."""
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
     texts = [data.texts[i][:LONGEST] for i in rows]
-    ways: tuple[dict[str, Any], ...] = (
-        {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"},
-        {"ngram_range": (2, 4), "analyzer": "char_wb"},
-    )
-    counts = (
-        HashingVectorizer(n_features=MOST_TERMS, alternate_sign=False, norm=None, **way).transform(texts)
-        for way in ways
-    )
-    words, pieces = (TfidfTransformer(sublinear_tf=True).fit_transform(count) for count in counts)
-    return words, pieces
+    hashed = HashingVectorizer(n_features=MOST_TERMS, alternate_sign=False, norm=None, **way)
+    counts = hashed.transform(texts)
+    counts = counts[:, np.unique(counts.indices)] if counts.nnz else counts[:, :1]
+    return TfidfTransformer(sublinear_tf=True).fit_transform(counts)
 
 
 def image_files(data: Dataset, rows: NDArray[np.int64]) -> Iterator[bytes]:

@@ -1,0 +1,224 @@
+"""The gate before membership attacks: a classifier without the model finds what differs, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evaluations import catalogue
+from evaluations.data import dataset
+from evaluations.privacy import blind, input_features, membership_parts
+from evaluations.spec import EvaluationResult, MetricStatus, Modality, Role
+from tests.evaluations import kinds, make
+
+EVALUATION = catalogue.get("privacy.membership")
+TEXT_ROLES = {**make.TEXT_ROLES, "member": Role.MEMBER}
+TABULAR_ROLES = {**make.TABULAR_ROLES, "member": Role.MEMBER}
+LIMIT = 0.55
+NOUNS = ("ship", "loan", "court", "goal", "stock", "virus", "river", "engine", "garden", "senate")
+
+
+def reviews(n: int, seed: int = 0) -> pd.DataFrame:
+    """n texts of a few topics, and a label."""
+    rng = np.random.default_rng(seed)
+    table = make.sentences(n, seed)
+    return table.assign(
+        id=[f"r{i:05d}" for i in range(n)],
+        text=[f"{text} {' '.join(rng.choice(NOUNS, 3))} {rng.integers(10_000)}" for text in table.text],
+    )
+
+
+def read(table: pd.DataFrame, folder: Path, roles: dict[str, Role], modality: Modality) -> dataset.Dataset:
+    return dataset.read(make.data_ref(table, folder, roles), modality)
+
+
+def gate(
+    table: pd.DataFrame, folder: Path, roles: dict[str, Role], modality: Modality, seed: int = 7
+) -> blind.Blind:
+    data = read(table, folder, roles, modality)
+    rows, member = membership_parts.known(data)
+    order = np.argsort(data.ids[rows], kind="stable")
+    return blind.told_apart(data, rows[order], member[order], seed)
+
+
+def drawn_folds(member: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    names = np.array([f"{i}" for i in rng.permutation(len(member))])
+    return membership_parts.cut(names, member, 0, "blind folds", blind.FOLD_ENDS)
+
+
+def wrongly_confounded(
+    features: Any, modality: Modality, n: int, draws: int, seed: int
+) -> tuple[int, np.ndarray]:
+    """How many fair splits of 2·n rows do not pass, and every area."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(draws):
+        member = rng.permutation(2 * n) < n
+        found.append(blind.of_folds(features, member, drawn_folds(member, rng), None, modality))
+    assert all(one.interval is not None for one in found)
+    return sum(bool(one.confounded(LIMIT)) for one in found), np.array([one.value for one in found])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("modality", [Modality.TEXT_CLASSIFIER, Modality.TABULAR])
+def test_a_fair_split_is_wrongly_confounded_in_at_most_one_of_twenty_draws(
+    modality: Modality, tmp_path: Path
+) -> None:
+    n, draws = 2_000, 200
+    if modality is Modality.TABULAR:
+        data = read(make.frame(2 * n), tmp_path, make.TABULAR_ROLES, modality)
+    else:
+        data = read(reviews(2 * n), tmp_path, make.TEXT_ROLES, modality)
+    features = input_features.everything(data, np.arange(2 * n))
+    wrongly, areas = wrongly_confounded(features, modality, n, draws, seed=1)
+    assert wrongly <= 0.05 * draws
+    # Scores of all folds ranked together would lie below one half.
+    assert areas.mean() == pytest.approx(0.5, abs=4 * areas.std() / draws**0.5)
+
+
+def test_the_interval_of_folds_that_share_their_training_rows_covers_one_half() -> None:
+    rng = np.random.default_rng(2)
+    n, draws = 150, 150
+    missed, naive = 0, 0
+    for _ in range(draws):
+        features, member = rng.normal(size=(2 * n, 20)), rng.permutation(2 * n) < n
+        found = blind.of_folds(features, member, drawn_folds(member, rng), None, Modality.IMAGE_CLASSIFIER)
+        assert found.interval is not None
+        missed += not found.interval.low <= 0.5 <= found.interval.high
+        half = (found.interval.high - found.interval.low) / 2 / blind.VARIANCE_FACTOR**0.5
+        naive += abs(found.value - 0.5) > half
+    assert missed / draws <= 0.08  # 5 %, and two standard errors
+    assert naive / draws > 0.1  # as if the folds were independent it would not cover
+
+
+def test_members_of_another_topic_are_confounded_and_no_attack_is_reported(tmp_path: Path) -> None:
+    table = reviews(4_000)
+    member = np.arange(4_000) % 2
+    sports = table.text.where(member == 0, table.text.str.replace("ship|loan|court", "match", regex=True))
+    result = audit(table.assign(text=sports, member=member), tmp_path)
+    assert blind_auc(result).value is not None
+    assert ends(blind_auc(result))[0] > 0.6
+    others = [m for m in result.metrics if m.name != "blind_auc"]
+    assert {m.status for m in others} == {MetricStatus.CONFOUNDED}
+    assert "never saw the model" in others[0].reason
+    (chart,) = result.charts
+    assert chart.name == "blind"
+
+
+def test_a_random_split_of_one_collection_is_not_confounded(tmp_path: Path) -> None:
+    result = audit(reviews(4_000).assign(member=np.random.default_rng(3).permutation(4_000) % 2), tmp_path)
+    assert ends(blind_auc(result))[1] <= LIMIT
+    assert not any(m.status is MetricStatus.CONFOUNDED for m in result.metrics)
+
+
+def test_too_few_rows_to_show_two_sides_alike_are_confounded_for_want_of_evidence(tmp_path: Path) -> None:
+    few = audit(reviews(300).assign(member=np.random.default_rng(1).permutation(300) % 2), tmp_path)
+    confounded = [m for m in few.metrics if m.status is MetricStatus.CONFOUNDED]
+    assert "It is not shown" in confounded[0].reason
+    fewer = audit(reviews(30).assign(member=np.arange(30) % 2), tmp_path)
+    assert blind_auc(fewer).status is MetricStatus.NOT_ESTIMABLE
+    assert {m.status for m in fewer.metrics if m.name != "blind_auc"} == {MetricStatus.CONFOUNDED}
+
+
+def differing(kind: str, n: int) -> pd.DataFrame:
+    """Sides that differ in what bags of words alone, columns alone, or averages alone would not show."""
+    member = np.arange(n) % 2
+    if kind == "length":
+        table = reviews(n)
+        return table.assign(
+            member=member, text=[t * (2 if m else 1) for t, m in zip(table.text, member, strict=True)]
+        )
+    if kind == "label":
+        table = reviews(n)
+        kept = (table.label == "pos") | (member == 0) | (np.random.default_rng(0).random(n) < 0.5)
+        return table.assign(member=member)[kept]
+    if kind == "levels":
+        table = make.frame(n).assign(member=member)
+        return table.assign(sex=np.where((member == 1) & (table.x > 0), "Male", table.sex))
+    assert kind == "missing"
+    table = make.frame(n).assign(member=member)
+    return table.assign(z=table.z.where((member == 0) | (np.arange(n) % 5 > 0)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "roles", "modality"),
+    [
+        ("length", TEXT_ROLES, Modality.TEXT_CLASSIFIER),
+        ("label", TEXT_ROLES, Modality.TEXT_CLASSIFIER),
+        ("levels", TABULAR_ROLES, Modality.TABULAR),
+        ("missing", TABULAR_ROLES, Modality.TABULAR),
+    ],
+)
+def test_what_differs_is_found(kind: str, roles: dict[str, Role], modality: Modality, tmp_path: Path) -> None:
+    found = gate(differing(kind, 1_600), tmp_path, roles, modality)
+    assert found.interval is not None
+    assert found.interval.low > 0.5
+    assert "differ by themselves" in found.confounded(LIMIT)
+
+
+def test_images_that_were_compressed_otherwise_or_are_no_images_are_seen(tmp_path: Path) -> None:
+    n = 160
+    member = np.arange(n) % 2
+    images = [kinds.picture(i, format="JPEG" if m else "PNG") for i, m in enumerate(member)]
+    table = pd.DataFrame(
+        {"id": [f"p{i:03d}" for i in range(n)], "image": images, "label": "yes", "member": member}
+    )
+    roles = {**kinds.IMAGE_ROLES, "member": Role.MEMBER}
+    assert "differ by themselves" in gate(table, tmp_path, roles, Modality.IMAGE_CLASSIFIER).confounded(LIMIT)
+    table["image"] = [b"no image" if m else image for image, m in zip(images, member, strict=True)]
+    assert gate(table, tmp_path, roles, Modality.IMAGE_CLASSIFIER).value > 0.9
+    alike = table.assign(image=[kinds.picture(i) for i in range(n)])
+    assert "It is not shown" in gate(alike, tmp_path, roles, Modality.IMAGE_CLASSIFIER).confounded(LIMIT)
+
+
+def test_rows_of_one_person_are_never_on_both_sides_of_a_fold(tmp_path: Path) -> None:
+    """Every person has a secret word: with rows of one in two folds, it alone would tell members."""
+    people = np.arange(1_200) // 6
+    table = make.sentences(1_200).assign(
+        id=[f"r{i:04d}" for i in range(1_200)],
+        member=np.random.default_rng(0).permutation(200)[people] % 2,
+        person=[f"p{i}" for i in people],
+    )
+    table = table.assign(text=table.text + " secret" + table.person + "word")
+    roles = {**TEXT_ROLES, "person": Role.CLUSTER}
+    apart = gate(table, tmp_path, roles, Modality.TEXT_CLASSIFIER)
+    mixed = gate(table, tmp_path, TEXT_ROLES, Modality.TEXT_CLASSIFIER)
+    assert mixed.value > 0.9
+    assert apart.interval is not None
+    assert apart.interval.low < 0.5
+    assert mixed.interval is not None
+    assert apart.interval.high - apart.interval.low > mixed.interval.high - mixed.interval.low
+
+
+# --- audits of texts by a model that guesses -----------------------------------------------------------
+
+
+class Guesses(make.Answering):
+    modality = Modality.TEXT_CLASSIFIER
+    columns = None
+
+
+def audit(table: pd.DataFrame, folder: Path) -> EvaluationResult:
+    def answer(texts: list[str]) -> np.ndarray:
+        p = np.array([0.3 + 0.05 * (len(text) % 9) for text in texts])
+        return np.column_stack([1 - p, p])
+
+    asked = make.request(
+        EVALUATION.name,
+        make.data_ref(table, folder, TEXT_ROLES),
+        make.STAND_IN.model_copy(update={"modality": Modality.TEXT_CLASSIFIER}),
+    )
+    return make.evaluate(EVALUATION, Guesses(answer, ("neg", "pos")), asked, folder)
+
+
+def blind_auc(result: EvaluationResult) -> Any:
+    return next(m for m in result.metrics if m.name == "blind_auc")
+
+
+def ends(metric: Any) -> tuple[float, float]:
+    assert metric.interval is not None, metric.reason
+    return metric.interval.low, metric.interval.high
