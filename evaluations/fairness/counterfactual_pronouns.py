@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluations.fairness import counterfactual_words as words
@@ -76,13 +79,15 @@ _ALIKE = frozenset(
 FOLLOWS = {"is": "are", "was": "were", "has": "have", "does": "do"}
 VERBS = (*FOLLOWS, *FOLLOWS.values())
 _JOINING = frozenset(("and", "but", "or", "then", "who", "nor", "yet"))
+LONGEST = 100  # words that are looked through for the end of a sentence
 _PAST = re.compile(r"^[a-z]{2,}[^e]ed$")  # not "need", "feed", "exceed"
 
 
-def words_of(text: str) -> list[Word]:
+@functools.lru_cache(maxsize=1)  # every kind of swap reads the same text
+def words_of(text: str) -> tuple[Word, ...]:
     found = list(_WORD.finditer(text))
     read = []
-    for match, after in zip(found, [*found[1:], None], strict=True):
+    for match, after in itertools.zip_longest(found, found[1:]):
         split = _CLITIC.match(match[0])
         read.append(
             Word(
@@ -93,21 +98,21 @@ def words_of(text: str) -> list[Word]:
                 text[match.end() : after.start() if after else len(text)],
             )
         )
-    return read
+    return tuple(read)
 
 
-def gender_of(read: list[Word]) -> str:
+def gender_of(read: Sequence[Word]) -> str:
     """ "he", "she", "both" where pronouns of both occur, "" where none does."""
     he, she = (any(word.text in forms for word in read) for forms in (_HE, _SHE))
     return "both" if he and she else "he" if he else "she" if she else ""
 
 
-def says_gender(read: list[Word]) -> bool:
+def says_gender(read: Sequence[Word]) -> bool:
     """Whether a word that is no pronoun says a gender."""
     return any(word.text in words.GENDERED for word in read)
 
 
-def edits(text: str, read: list[Word], target: str) -> list[Edit] | None:
+def edits(text: str, read: Sequence[Word], target: str) -> list[Edit] | None:
     """What makes every pronoun of the text that of `target`; None where a form or a verb is not certain.
 
     All pronouns must be of one other gender: "they" is never a source, for it may be several people.
@@ -151,9 +156,11 @@ def like(model: str, form: str) -> str:
 
 
 def applied(text: str, changes: list[Edit]) -> str:
-    for edit in sorted(changes, key=lambda e: -e.start):
-        text = text[: edit.start] + edit.new + text[edit.stop :]
-    return text
+    parts, at = [], 0
+    for edit in sorted(changes, key=lambda e: e.start):
+        parts += [text[at : edit.start], edit.new]
+        at = edit.stop
+    return "".join([*parts, text[at:]])
 
 
 def _edit(text: str, word: Word, new: str) -> Edit:
@@ -161,7 +168,7 @@ def _edit(text: str, word: Word, new: str) -> Edit:
     return Edit(word.start, word.stop, old, like(old, new))
 
 
-def _role(text: str, read: list[Word], i: int) -> str | None:
+def _role(text: str, read: Sequence[Word], i: int) -> str | None:
     """Which of PRONOUNS' forms a pronoun is, or None where it could be another."""
     word = read[i]
     if word.clitic and word.text not in ("he", "she"):
@@ -183,7 +190,7 @@ def _role(text: str, read: list[Word], i: int) -> str | None:
     return "determiner" if _is_whose(text, read, i, follows) else None
 
 
-def _is_whose(text: str, read: list[Word], i: int, follows: str) -> bool:
+def _is_whose(text: str, read: Sequence[Word], i: int, follows: str) -> bool:
     """Whether "her" before a noun or an adjective says whose it is."""
     before = read[i - 1] if i else None
     if before is None or before.gap.strip().endswith((".", "!", "?")):
@@ -193,7 +200,7 @@ def _is_whose(text: str, read: list[Word], i: int, follows: str) -> bool:
     return follows in _PERHAPS and before.text in _BEFORE and not before.gap.strip()
 
 
-def _agreeing(read: list[Word], i: int) -> str | None:
+def _agreeing(read: Sequence[Word], i: int) -> str | None:
     """The form that the verb after subject i takes with "they", "" where it stays; None where it is not certain."""
     word = read[i]
     before = read[i - 1] if i else None
@@ -209,10 +216,10 @@ def _agreeing(read: list[Word], i: int) -> str | None:
     return "" if verb.text in _ALIKE or _PAST.match(verb.text) else None
 
 
-def _stays_alone(read: list[Word], verb: int) -> bool:
+def _stays_alone(read: Sequence[Word], verb: int) -> bool:
     """Whether no second verb of the same subject can follow: "she was tired and goes home"."""
     joined = False
-    for k in range(verb, len(read)):
+    for k in range(verb, min(verb + LONGEST, len(read))):
         if k > verb:
             joined = joined or read[k].text in _JOINING
             if joined and (read[k].text in FOLLOWS or read[k].text.endswith("s")):
@@ -220,4 +227,4 @@ def _stays_alone(read: list[Word], verb: int) -> bool:
         if any(stop in read[k].gap for stop in ".!?\n"):
             return True
         joined = joined or any(stop in read[k].gap for stop in ",;:—–(")
-    return True
+    return len(read) <= verb + LONGEST

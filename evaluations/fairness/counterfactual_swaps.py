@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,8 +72,8 @@ def measured() -> list[str]:
         name for tables in _TABLES.values() for table in tables for held in table.values() for name in held
     ]
     forms = [form for of in words.PRONOUNS.values() for form in of.values()]
-    forms += [*pronouns.VERBS, *terms.written(), *words.CHINESE.values()]
-    cased = [w for form in forms for w in (form, form[0].upper() + form[1:], form.upper())]
+    forms += [*pronouns.VERBS, *terms.written(), *terms.ARTICLES, *words.CHINESE.values()]
+    cased = [w for form in forms for w in (form, terms.capital(form), form.upper())]
     return sorted({*names, *cased})
 
 
@@ -111,8 +111,10 @@ def versions(
     if placed:
         base, found = _filled(text, kinds, balance, ctx.rng(f"{name}:template"))
     for kind in (k for k in kinds if k not in placed):
-        rng = ctx.rng(f"{name}:swap:{kind}")
-        found += _MADE[kind](kind, base, balance, rng) if kind in _MADE else _terms(kind, base, balance)
+        if kind in NAMED:
+            found += _names(kind, base, balance, ctx.rng(f"{name}:swap:{kind}"))
+        else:
+            found += (_pronouns if kind == "pronouns" else _terms)(kind, base, balance)
     swaps = [swap for swap in found if not swap.neutral]
     if len(swaps) > most:
         kept = sorted(ctx.rng(f"{name}:which").permutation(len(swaps))[:most].tolist())
@@ -178,7 +180,7 @@ _NAMED = {
 # --- pronouns and terms --------------------------------------------------------------------------------
 
 
-def _pronouns(kind: str, text: str, balance: Balance, rng: Generator) -> Iterator[Swap]:
+def _pronouns(kind: str, text: str, balance: Balance) -> Iterator[Swap]:
     """Texts about one unnamed person: a name that says a gender would not fit the other pronoun."""
     swapped = pronouns.chinese(text)
     if swapped is not None:
@@ -202,13 +204,6 @@ def _terms(kind: str, text: str, balance: Balance) -> Iterator[Swap]:
             yield Swap(kind, source, target, applied(text, changes))
 
 
-_MADE: dict[str, Callable[[str, str, Balance, Generator], Iterator[Swap]]] = {
-    "names": _names,
-    "origins": _names,
-    "pronouns": _pronouns,
-}
-
-
 # --- templates of the tester ---------------------------------------------------------------------------
 
 
@@ -227,9 +222,18 @@ def _filled(text: str, kinds: Sequence[str], balance: Balance, rng: Generator) -
         for kind in words.TERMS
         if kind in kinds and f"{{{kind}}}" in text
         for term in words.TERMS[kind]
-        if term is not at[kind] and balance.equal(at[kind].word, term.word)
+        if term is not at[kind] and _equal_in(text, kind, at[kind].word, term.word, balance)
     ]
     return start, swaps
+
+
+def _equal_in(text: str, kind: str, old: str, new: str, balance: Balance) -> bool:
+    """Whether two terms are of one size in the places of their kind, with the capital that begins a sentence."""
+    starts = {terms.begins_sentence(text, m.start()) for m in PLACES.finditer(text) if m[1] == kind}
+    return all(
+        balance.equal(terms.capital(old), terms.capital(new)) if begins else balance.equal(old, new)
+        for begins in starts
+    )
 
 
 def _pool(kinds: Sequence[str]) -> list[str]:

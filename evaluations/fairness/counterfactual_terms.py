@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from evaluations.fairness.counterfactual_pronouns import Edit, Word, like, words_of
 from evaluations.fairness.counterfactual_words import PEOPLE, TERMS, Term
 
+ARTICLES = ("a", "an")
 _BE = frozenset(("is", "are", "was", "were", "am"))
 _WHO = frozenset(("he", "she", "i", "they", "we", "you", "who"))
 _DEGREE = frozenset("very too so more most less least quite rather how as year years".split())  # noqa: SIM905  # words read better so
+# "Sunni Christians", "African Germans" and "East Hispanic people" are no groups.
+_NARROWER = frozenset(
+    "african native latin italian irish japanese korean arab asian mexican indian chinese cuban south north east "  # noqa: SIM905  # words read better so
+    "west central southern northern eastern western southeast orthodox sunni shia sufi zen evangelical catholic "
+    "protestant messianic hasidic reform coptic non anti".split()
+)
 _NOT_YOUNG_OR_OLD = frozenset(
-    "boy boys girl girls child children kid kids teenager teenagers youth colleague colleagues neighbour neighbours "  # noqa: SIM905  # words read better so
-    "neighbor neighbors family families community communities parent parents".split()
-)  # "elderly boy"; "old colleague" is a former one
+    "boy boys girl girls child children kid kids teenager teenagers youth adult adults colleague colleagues neighbour "  # noqa: SIM905  # words read better so
+    "neighbours neighbor neighbors teacher teachers client clients customer customers family families community "
+    "communities parent parents".split()
+)  # "elderly boy", "old adult"; "old colleague" is a former one, or a long-standing one
 _STOP = tuple(".,;:!?…)")
 
 
@@ -58,21 +66,30 @@ def fill(text: str, terms: Mapping[str, Term], name: str) -> str:
     def put(match: re.Match[str]) -> str:
         term = terms[match[2]]
         if match[1] is None:
-            return term.word
+            return capital(term.word) if begins_sentence(text, match.start()) else term.word
         return f"{like(match[1], term.article)} {term.word}"
 
-    text = re.sub(rf"(?:\b([Aa]n?) +)?\{{({'|'.join(terms)})\}}", put, text)
-    return text.replace("{name}", name)
+    filled = re.sub(rf"(?:\b([Aa]n?) +)?\{{({'|'.join(terms)})\}}", put, text)
+    return filled.replace("{name}", name)
+
+
+def begins_sentence(text: str, at: int) -> bool:
+    before = text[max(0, at - 20) : at].rstrip().rstrip("\"'“‘(").rstrip()
+    return not before or before.endswith((".", "!", "?"))
+
+
+def capital(word: str) -> str:
+    return word[0].upper() + word[1:]
 
 
 def _is_term(text: str, word: Word, term: Term) -> bool:
     return not term.proper or text[word.start].isupper()
 
 
-def _slot(kind: str, read: list[Word], i: int, term: Term) -> str:
+def _slot(kind: str, read: Sequence[Word], i: int, term: Term) -> str:
     """What the term is where it stands: adjective, noun or plural, "" where that is not certain."""
     word, before = read[i], read[i - 1] if i else None
-    if word.clitic:
+    if word.clitic or (before is not None and before.text in _NARROWER):
         return ""
     if term.plural and word.text == term.plural.lower():
         return "plural"
@@ -88,15 +105,17 @@ def _slot(kind: str, read: list[Word], i: int, term: Term) -> str:
         return "adjective"
     if before.text in _BE and i > 1 and read[i - 2].text in _WHO and not read[i - 2].gap.strip():
         return "adjective"
-    return "noun" if term.noun and before.text in ("a", "an", "the") else ""
+    return "noun" if term.noun and before.text in (*ARTICLES, "the") else ""
 
 
-def _change(text: str, read: list[Word], i: int, source: Term, target: Term, slot: str) -> Iterator[Edit]:
+def _change(text: str, read: Sequence[Word], i: int, source: Term, target: Term, slot: str) -> Iterator[Edit]:
     word, before = read[i], read[i - 1] if i else None
     old = text[word.start : word.stop]
     form = target.plural if slot == "plural" else target.word
+    if source.proper and begins_sentence(text, word.start):
+        form = capital(form)
     yield Edit(word.start, word.stop, old, _cased(old, form, source))
-    if before is not None and before.text in ("a", "an") and not before.gap.strip() and slot != "plural":
+    if before is not None and before.text in ARTICLES and not before.gap.strip() and slot != "plural":
         yield from _article(text, before, target)
 
 

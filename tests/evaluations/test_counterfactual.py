@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -190,6 +191,13 @@ def test_names_of_an_origin_become_names_of_the_other_and_of_the_same_gender() -
         ("A blind trust.", "disability", set()),
         ("He's gay.", "orientation", {"He's bisexual.", "He's heterosexual."}),
         ("The button is disabled.", "disability", set()),
+        ("Well. Hispanic people vote.", "race",
+         {"Well. Black people vote.", "Well. White people vote.", "Well. Asian people vote."}),
+        ("The Hispanic people", "race", {"The black people", "The white people", "The Asian people"}),
+        ("African American people", "nationality", set()),
+        ("Sunni Muslims pray.", "religion", set()),
+        ("East Asian people", "race", set()),
+        ("A young adult", "age", set()),
     ],
 )  # fmt: skip
 def test_terms_are_swapped_within_their_kind_and_place_with_the_article_that_fits(
@@ -209,6 +217,46 @@ def test_a_template_is_filled_and_only_its_places_change() -> None:
     assert any(s.kind in ("names", "origins") and not s.neutral for s in held.swaps)
     again = swaps.versions("Is {name} a {nationality} spy?", "x", EVERY, 50, swaps.Balance(), SEEDED)
     assert again == held
+
+
+def test_a_place_that_begins_a_sentence_is_filled_with_a_capital() -> None:
+    held = swaps.versions(
+        "{race} people vote. {race} people pay.", "x", ("race",), 50, swaps.Balance(), SEEDED
+    )
+    expected = {f"{race} people vote. {race} people pay." for race in ("Black", "White", "Asian", "Hispanic")}
+    assert {held.text, *(s.text for s in held.swaps)} == expected
+    sizes = dict.fromkeys(swaps.measured(), (1, 1)) | {"White": (2, 2)}
+    held = swaps.versions("{race} people vote.", "x", ("race",), 50, swaps.Balance(sizes), SEEDED)
+    assert held.text.startswith("White") or not any(s.text.startswith("White") for s in held.swaps)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1984", "?!", "\ud800", "\u200b", "{", "{name", "{}{0}{name!r}", "ﬁ", "İ"]
+)
+def test_texts_without_words_or_of_odd_signs_have_nothing_to_swap(text: str) -> None:
+    assert swaps.versions(text, "x", EVERY, 50, swaps.Balance(), SEEDED).swaps == ()
+
+
+@pytest.mark.parametrize(
+    "part", ["he will ", "she said, ", "Emily ", "her ", "a x-x ", "{name} {religion} ", "{", "a "]
+)
+def test_the_time_for_a_long_text_grows_with_its_length_alone(part: str) -> None:
+    def steps(n: int) -> int:
+        count = 0
+
+        def count_one(*_: Any) -> None:
+            nonlocal count
+            count += 1
+
+        pronouns.words_of.cache_clear()
+        sys.setprofile(count_one)
+        try:
+            swaps.versions(part * n, "x", EVERY, 50, swaps.Balance(), SEEDED)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert steps(2000) < 2.5 * steps(1000) + 5000
 
 
 def test_rows_of_one_template_are_one_cluster(tmp_path: Path) -> None:
@@ -251,6 +299,23 @@ def test_names_are_swapped_only_for_names_of_as_many_tokens_where_there_is_a_tok
                 assert count(swap.text) == count(text), (text, swap)
                 seen += 1
         assert seen > 50
+        articles = [f"a {term.word} person" for term in words.TERMS["nationality"]]
+        for text in articles:
+            for swap in made(text.replace("a American", "an American"), "nationality", balance=balance):
+                assert count(swap.text) == count(text.replace("a American", "an American")), swap
+
+
+def test_terms_that_take_another_article_are_swapped_where_there_is_a_tokenizer() -> None:
+    even = swaps.Balance(dict.fromkeys(swaps.measured(), (1, 1)))
+    assert {s.target for s in made("A German man left.", "nationality", balance=even)} >= {
+        "American",
+        "Indian",
+    }
+    odd = swaps.Balance({**dict.fromkeys(swaps.measured(), (1, 1)), "An": (2, 2)})
+    assert not {s.target for s in made("A German man left.", "nationality", balance=odd)} & {
+        "American",
+        "Indian",
+    }
 
 
 def test_without_a_tokenizer_names_have_as_many_letters_and_the_result_says_so(tmp_path: Path) -> None:
