@@ -367,6 +367,21 @@ def test_rows_of_unknown_membership_are_not_asked_about(tmp_path: Path) -> None:
     assert (result.coverage.attempted, result.coverage.skipped) == (300, 100)
 
 
+def test_shards_without_a_row_of_known_membership_change_nothing(tmp_path: Path) -> None:
+    unknown = np.arange(300) < 100
+    table = make.frame(300).assign(member=np.where(unknown, np.nan, np.arange(300) % 2))
+    words = texts(300).assign(member=lambda t: np.where(np.arange(len(t)) < 100, np.nan, t.member))
+    for rows, roles, model, ref in (
+        (table, ROLES, make.Answering(make.logistic), make.STAND_IN),
+        (words, TEXT_ROLES, Remembers(set(words.text[:150])), LANGUAGE_MODEL),
+    ):
+        asked = make.request(EVALUATION.name, make.data_ref(rows, tmp_path, roles), ref, **OPEN)
+        whole, cut = (
+            make.evaluate(EVALUATION, model, asked, tmp_path, cuts=cuts) for cuts in (None, [40, 80, 200])
+        )
+        assert whole.metrics == cut.metrics
+
+
 @pytest.mark.parametrize(
     ("member", "code", "skipped"),
     [("maybe", "member_values", False), ("1", "one_side_only", True), (None, "one_side_only", True)],
