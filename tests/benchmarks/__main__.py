@@ -23,6 +23,7 @@ NAMES = (
     "multiple_choice",
     "image_attack",
     "shap_text",
+    "exposure",
 )
 
 
