@@ -1,4 +1,4 @@
-"""`auditor data push|list|get`: registering evaluation data, and public data from the catalogue."""
+"""`auditor data push|list|get|bank`: registering evaluation data, and public data from the catalogue or from files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import click
 
 from auditor.client import columns, push, roles_file
 from auditor.client.exits import ClientError
+from auditor.client.fresh_folder import filling
+from auditor.client.planting_commands import canaries_command, coins_command
 from auditor.client.progress import uploading
 from auditor.client.session import Session, pass_session
 
@@ -16,6 +18,10 @@ from auditor.client.session import Session, pass_session
 @click.group()
 def data() -> None:
     """Evaluation data, and the catalogue of public data sets."""
+
+
+for command in (coins_command, canaries_command):
+    data.add_command(command)
 
 
 @data.command("push")
@@ -127,3 +133,37 @@ def get_catalogue(name: str, folder: Path | None) -> None:
     except fetch.FetchError as error:
         raise ClientError(str(error)) from error
     click.echo(f"Licence. {entry.licence}", err=True)
+
+
+@data.command("bank")
+@click.argument("bank", type=click.Choice(["bbq", "crows-pairs", "stereoset", "wino-bias"]))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--metadata", type=click.Path(path_type=Path), help="Of BBQ: the official additional_metadata.csv."
+)
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new folder."
+)
+def convert_bank(bank: str, files: tuple[Path, ...], metadata: Path | None, folder: Path) -> None:
+    """Turn the published FILES of a bank of stereotypes into a table and its roles.yaml.
+
+    \b
+    auditor data bank bbq data/*.jsonl --metadata additional_metadata.csv --to bbq
+    auditor data bank crows-pairs crows_pairs_anonymized.csv --to crows-pairs
+    auditor data bank stereoset dev.json --to stereoset
+    auditor data bank wino-bias *_stereotyped_type?.txt.test --to wino-bias
+    """
+    from evaluations.data import bias_banks
+
+    if metadata is not None and bank != "bbq":
+        raise click.UsageError(f"--metadata is for bbq alone: {bank} needs none.")
+    try:
+        with filling(folder) as made:
+            done = bias_banks.convert(bank, files, made, metadata)
+    except bias_banks.BankError as error:
+        raise ClientError(str(error)) from error
+    for path in done.files:
+        click.echo(str(folder / path.name))
+    click.echo(
+        f"{done.rows:,} rows, {done.left_out:,} left out. Licence. {bias_banks.LICENCES[bank]}", err=True
+    )

@@ -1,8 +1,9 @@
-"""Reads a roles.yaml, as `auditor data get` writes it: what the columns of a table are for, in place of options."""
+"""Reads and writes a roles.yaml: what the columns of a table are for, in place of options."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -42,3 +43,17 @@ def read(options: Mapping[str, Any]) -> dict[str, Any]:
             f"{path} names no roles. It looks like this:\n  roles:\n    text: input\n    label: target"
         )
     return dict(found)  # whoever takes it checks every value
+
+
+def write(table: Path, name: str, roles: dict[str, str], about: Mapping[str, Any]) -> None:
+    """A roles.yaml beside `table`, to be pushed as `name`. `about` holds what else such a file says, where known."""
+    from evaluations.data import prepare
+
+    prepare.write(
+        prepare.Tidy(
+            {}, table.name, roles, about.get("favourable_label") or "", tuple(about.get("languages") or ())
+        ),
+        table.parent,
+        name=name,
+        **{key: about.get(key, "") for key in ("description", "licence", "source")},
+    )

@@ -1,21 +1,15 @@
 """Turns the files of BBQ, CrowS-Pairs, StereoSet and WinoBias, as published, into the tables that are measured.
 
-    python -m evaluations.data.bias_banks bbq data/*.jsonl --metadata additional_metadata.csv --to FOLDER
-    python -m evaluations.data.bias_banks crows-pairs crows_pairs_anonymized.csv --to FOLDER
-    python -m evaluations.data.bias_banks stereoset dev.json --to FOLDER
-    python -m evaluations.data.bias_banks wino-bias *_stereotyped_type?.txt.test --to FOLDER
-
-Standard library and YAML only.
+`auditor data bank` is the command. Standard library and YAML only.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -273,7 +267,12 @@ def _pair(name: str, kind: str, key: str, pro: str, anti: str, meant: str) -> Ro
     }
 
 
-# --- the command -------------------------------------------------------------------------------------------------
+# --- from files to a folder --------------------------------------------------------------------------------------
+
+
+class BankError(Exception):
+    """The files are not those of the bank; the message says why and what to do."""
+
 
 LICENCES = {
     "bbq": "CC BY 4.0 (Parrish et al. 2022)",
@@ -281,12 +280,20 @@ LICENCES = {
     "stereoset": "CC BY-SA 4.0 (Nadeem et al. 2021)",
     "wino-bias": "MIT (Zhao et al. 2018)",
 }
+TOGETHER = {
+    "bbq": "Give the .jsonl files of its folder data, and additional_metadata.csv with --metadata.",
+    "crows-pairs": "Give crows_pairs_anonymized.csv.",
+    "stereoset": "Give dev.json.",
+    "wino-bias": "Give pro_stereotyped… and anti_stereotyped… of the same type together.",
+}
 ROLES = {"bbq": BBQ_ROLES, "crows-pairs": CROWS_ROLES, "stereoset": STEREOSET_ROLES, "wino-bias": WINO_ROLES}
 
 
 def rows_of(bank: str, files: Sequence[Path], metadata: Path | None = None) -> Iterator[Row | None]:
     """Rows of `files` of a bank as published."""
     texts = {path.name: path.read_text(encoding="utf-8-sig") for path in files}
+    if len(texts) != len(files):
+        raise BankError("Two files have the same name. Give each file once, or rename one.")
     if bank == "bbq":
         records = (json.loads(line) for text in texts.values() for line in text.splitlines() if line.strip())
         return bbq(records, target_locations(metadata) if metadata else None)
@@ -297,47 +304,39 @@ def rows_of(bank: str, files: Sequence[Path], metadata: Path | None = None) -> I
     return wino_bias({name: text.splitlines() for name, text in texts.items()})
 
 
-def main(arguments: list[str]) -> int:
+@dataclass(frozen=True)
+class Converted:
+    """The files written, and how many rows could be used."""
+
+    files: list[Path]
+    rows: int
+    left_out: int
+
+
+def convert(bank: str, files: Sequence[Path], folder: Path, metadata: Path | None = None) -> Converted:
+    """Write the table of a bank, and its roles.yaml, into `folder`. Raises BankError where the files are others."""
     from evaluations.data import prepare
 
-    parser = argparse.ArgumentParser(
-        prog="python -m evaluations.data.bias_banks",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("bank", choices=tuple(ROLES))
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--metadata", type=Path, help="of BBQ: the official additional_metadata.csv")
-    parser.add_argument("--to", type=Path, default=Path(), metavar="FOLDER")
-    chosen = parser.parse_args(arguments)
     try:
-        found = list(rows_of(chosen.bank, chosen.files, chosen.metadata))
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        print(
-            f"These are no files of {chosen.bank} as published ({type(error).__name__}: {str(error)[:200]}).",
-            file=sys.stderr,
-        )
-        return 1
+        found = list(rows_of(bank, files, metadata))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, csv.Error) as error:
+        raise BankError(
+            f"These are no files of {bank} as published ({type(error).__name__}: {str(error)[:200]})."
+        ) from error
     rows = [row for row in found if row is not None]
     if not rows:
-        print("No row could be used: see --help for the files that belong together.", file=sys.stderr)
-        return 1
-    chosen.to.mkdir(parents=True, exist_ok=True)
-    file = f"{chosen.bank}-rows.jsonl"
-    tidy = prepare.Tidy({file: rows}, file, ROLES[chosen.bank], languages=("en",))
-    prepare.write(
-        tidy,
-        chosen.to,
-        name=chosen.bank,
-        description=f"{chosen.bank}, {len(rows):,} rows of {', '.join(path.name for path in chosen.files)}"[
-            :500
-        ],
-        licence=LICENCES[chosen.bank],
+        raise BankError(f"No row could be used. {TOGETHER[bank]}")
+    seen: set[str] = set()
+    if twice := [row["id"] for row in rows if row["id"] in seen or seen.add(row["id"])]:  # type: ignore[func-returns-value]  # add returns None
+        raise BankError(f"{len(twice)} rows occur twice (first: {twice[0][:60]}). Give each file once.")
+    file = f"{bank}-rows.jsonl"
+    described = f"{bank}, {len(rows):,} rows of {', '.join(path.name for path in files)}"
+    written = prepare.write(
+        prepare.Tidy({file: rows}, file, ROLES[bank], languages=("en",)),
+        folder,
+        name=bank,
+        description=described[:500],
+        licence=LICENCES[bank],
         source="the official files",
     )
-    print(f"{chosen.to / file}: {len(rows):,} rows, {len(found) - len(rows):,} left out")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return Converted(written, len(rows), len(found) - len(rows))

@@ -66,7 +66,8 @@ def write(tidy: Tidy, folder: Path, *, name: str, description: str, licence: str
     }
     roles = folder / "roles.yaml"
     text = yaml.safe_dump(about, sort_keys=False, allow_unicode=True, width=100)
-    roles.write_text(f"# auditor data push {name} {tidy.pushed} --version 1 --roles roles.yaml\n{text}")
+    head = f"# auditor data push {name} {tidy.pushed} --version 1 --roles roles.yaml\n"
+    roles.write_text(head + text, encoding="utf-8")
     return [*written, roles]
 
 

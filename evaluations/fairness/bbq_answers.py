@@ -81,7 +81,7 @@ def check_choices(data: Dataset) -> None:
                 "bbq_choices",
                 f"Row {row + 1} (id {str(data.ids[row])[:60]!r}) does not offer three different answers. BBQ does, "
                 "in this order: the stereotyped group's, the other group's, that it cannot be known. "
-                "python -m evaluations.data.bias_banks bbq writes them from the official files.",
+                "`auditor data bank bbq` writes them from the official files.",
             )
 
 

@@ -46,8 +46,7 @@ def bank_of(data: Dataset) -> Bank:
         raise EvaluationError(
             "bank_unknown",
             f"Row {row + 1} (id {str(data.ids[row])[:60]!r}) offers {counts[row]} texts, row 1 offers {first}; "
-            f"all rows must offer two, three or four. {HOW} python -m evaluations.data.bias_banks writes each from its "
-            "files.",
+            f"all rows must offer two, three or four. {HOW} `auditor data bank` writes each from its files.",
         )
     for row, choices in enumerate(data.choices):
         if len(set(choices)) != len(choices):

@@ -27,7 +27,8 @@ def canaries(data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
             "randomised_inclusion_missing" if not held else "randomised_inclusion_many",
             "Exactly one column must have the role 'randomised_inclusion': for each canary 1 or 0, as an independent "
             "fair coin fell that decided whether it was put into the training data; empty for every other row. "
-            "Canaries that were chosen in another way cannot be used: then audit with privacy.membership.",
+            "`auditor data coins` tosses them before a training. Canaries that were chosen in another way cannot be "
+            "used: then audit with privacy.membership.",
             skipped=not held,
         )
     names, codes = columns.distinct(data.table.column(held[0]))

@@ -56,7 +56,8 @@ def test_bbq_has_the_stereotyped_answer_first_and_that_it_cannot_be_known_last(t
         question(4, [("A", "x"), ("B", "y"), WHO_KNOWS], ["z"]),  # nobody knows who
     ]  # fmt: skip
     (tmp_path / "Age.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
-    assert bias_banks.main(["bbq", str(tmp_path / "Age.jsonl"), "--to", str(tmp_path)]) == 0
+    done = bias_banks.convert("bbq", [tmp_path / "Age.jsonl"], tmp_path)
+    assert (done.rows, done.left_out) == (4, 1)
     data = read(tmp_path)
     assert data.choices == [
         (OLD[0], YOUNG[0], WHO_KNOWS[0]),
@@ -79,14 +80,7 @@ def test_bbq_goes_by_the_official_places_where_they_are_given(tmp_path: Path) ->
     (tmp_path / "additional.csv").write_text(
         "category,question_index,example_id,target_loc\nAge,7,0,0\nAge,7,1,1.0\nAge,7,2,x\n", encoding="utf-8"
     )
-    files = [
-        str(tmp_path / "Age.jsonl"),
-        "--metadata",
-        str(tmp_path / "additional.csv"),
-        "--to",
-        str(tmp_path),
-    ]
-    assert bias_banks.main(["bbq", *files]) == 0
+    bias_banks.convert("bbq", [tmp_path / "Age.jsonl"], tmp_path, tmp_path / "additional.csv")
     assert [choices[0] for choices in read(tmp_path).choices] == [YOUNG[0], OLD[0]]
 
 
@@ -97,7 +91,7 @@ def test_crows_pairs_has_the_more_stereotypical_sentence_first(tmp_path: Path) -
         writer.writerow(["", "sent_more", "sent_less", "stereo_antistereo", "bias_type"])
         writer.writerow([0, "Old zorns are slow.", "The young zorns are slow.", "antistereo", "age"])
         writer.writerow([1, "The same.", "The same.", "stereo", "age"])
-    assert bias_banks.main(["crows-pairs", str(path), "--to", str(tmp_path)]) == 0
+    bias_banks.convert("crows-pairs", [path], tmp_path)
     data = read(tmp_path)
     assert data.choices == [("Old zorns are slow.", "The young zorns are slow.")]
     assert data.texts == ["_ zorns are slow."]
@@ -123,7 +117,7 @@ def test_stereoset_keeps_both_kinds_and_the_term(tmp_path: Path) -> None:
         },
     }
     (tmp_path / "dev.json").write_text(json.dumps(given), encoding="utf-8")
-    assert bias_banks.main(["stereoset", str(tmp_path / "dev.json"), "--to", str(tmp_path)]) == 0
+    bias_banks.convert("stereoset", [tmp_path / "dev.json"], tmp_path)
     data = read(tmp_path)
     assert data.ids.tolist() == ["a", "c"]
     assert data.choices[0] == ("Zorns are sly.", "Zorns are kind.", "Zorns are cups.")
@@ -140,8 +134,7 @@ def test_wino_bias_pairs_the_sides_by_what_they_share(tmp_path: Path) -> None:
     }
     for name, text in lines.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    files = [str(tmp_path / name) for name in lines]
-    assert bias_banks.main(["wino-bias", *files, "--to", str(tmp_path)]) == 0
+    bias_banks.convert("wino-bias", [tmp_path / name for name in lines], tmp_path)
     data = read(tmp_path)
     assert data.choices == [
         (
@@ -200,10 +193,19 @@ def test_the_files_of_the_catalogue_become_the_same_tables(
     assert read(tmp_path).choices == [choices]
 
 
-def test_other_files_are_refused_with_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "x.json").write_text('{"a": 1}', encoding="utf-8")
-    for bank in ("bbq", "stereoset"):
-        assert bias_banks.main([bank, str(tmp_path / "x.json"), "--to", str(tmp_path)]) == 1
-    assert "as published" in capsys.readouterr().err
-    assert bias_banks.main(["wino-bias", str(tmp_path / "x.json"), "--to", str(tmp_path)]) == 1
-    assert "belong together" in capsys.readouterr().err
+@pytest.mark.parametrize("text", ['{"a": 1}', "[]", "{", "[" * 5000, '{"data": 3}', '{"data": ["x"]}'])
+def test_other_files_are_refused_with_words(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(text, encoding="utf-8")
+    for bank in ("bbq", "stereoset", "crows-pairs", "wino-bias"):
+        with pytest.raises(bias_banks.BankError, match=r"as published|No row could be used"):
+            bias_banks.convert(bank, [tmp_path / "x.json"], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_files_that_hide_each_other_and_rows_given_twice_are_refused(tmp_path: Path) -> None:
+    for name in ("a/Age.jsonl", "b/Age.jsonl", "b/Old.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(question(0, [YOUNG, OLD, WHO_KNOWS], ["old"])), "utf-8")
+    for names, said in ((("a/Age", "b/Age"), "same name"), (("a/Age", "b/Old"), "occur twice")):
+        with pytest.raises(bias_banks.BankError, match=said):
+            bias_banks.convert("bbq", [tmp_path / f"{name}.jsonl" for name in names], tmp_path)
