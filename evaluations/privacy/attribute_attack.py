@@ -93,7 +93,7 @@ def _known(answers: Answers, j: int, data: Dataset) -> tuple[NDArray[np.float64]
     for column in [*inputs, *others]:
         held = data.table.column(column).take(rows)
         if pa.types.is_integer(held.type) or pa.types.is_floating(held.type):
-            values = np.asarray(held.cast(pa.float64()).to_numpy(), dtype=np.float64)
+            values = np.asarray(held.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
             columns.append(np.where(np.abs(values) <= LARGEST, values, np.nan))
             categorical.append(False)
         else:

@@ -46,8 +46,13 @@ class Exposure:
 
     def _at(self, share: float) -> float:
         """The exposure of a secret than which this share of the other strings is more likely."""
-        others = 2.0**self.space_bits - 1
-        return max(0.0, self.space_bits - math.log2(1 + share * others))
+        if share >= 1:
+            return 0.0
+        # 1 + share·(2^bits − 1), of which 2^bits may be no finite number
+        before = math.log2(1 - share)
+        if share > 0:
+            before = float(np.logaddexp2(before, math.log2(share) + self.space_bits))
+        return min(max(0.0, self.space_bits - before), self.space_bits)
 
 
 def end_of(beaten: NDArray[np.bool_], most: int) -> int | None:

@@ -144,7 +144,20 @@ def _proportion(told: Sequence[Told], data: Dataset) -> stats.Proportion:
 
 
 def _clusters(told: Sequence[Told], data: Dataset) -> NDArray[np.str_] | None:
-    return None if data.clusters is None else data.clusters[[t.passage.row for t in told]]
+    """The data set's clusters; without any, copies of one passage are one."""
+    if data.clusters is not None:
+        return np.asarray(data.clusters[[t.passage.row for t in told]])
+    if not copies(told):
+        return None
+    first: dict[tuple[str, str], int] = {}
+    return np.array(
+        [str(first.setdefault((t.passage.prefix, t.passage.suffix), i)) for i, t in enumerate(told)]
+    )
+
+
+def copies(told: Sequence[Told]) -> int:
+    """How many passages are, where they are cut, the same as another one."""
+    return len(told) - len({(t.passage.prefix, t.passage.suffix) for t in told})
 
 
 def _of_estimate(name: str, found: stats.Estimate, where: str = "all") -> Metric:

@@ -273,7 +273,7 @@ class Memorisation:
             ],
             charts=report.plots(found, params),
             examples=report.examples(found),
-            warnings=report.warnings(found, params),
+            warnings=report.warnings(found, params, data.clusters is not None),
             coverage=found.coverage(),
         )
 

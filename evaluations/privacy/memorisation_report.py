@@ -78,7 +78,7 @@ def examples(found: Found) -> list[Example]:
     ]
 
 
-def warnings(found: Found, params: MemorisationParams) -> list[str]:
+def warnings(found: Found, params: MemorisationParams, clustered: bool) -> list[str]:
     said = []
     left_out = [p.canary for p in found.planted if p.canary.space is None]
     if left_out:
@@ -94,6 +94,11 @@ def warnings(found: Found, params: MemorisationParams) -> list[str]:
             f"{len(found.rows.passages) - long_enough} of {len(found.rows.passages)} passages are shorter than "
             f"{params.prefix_words} + {params.suffix_words} words and are left out. Ask for fewer words."
         )
+    alike = sum(
+        extraction_scores.copies([t for t in found.told if t.passage.member is m]) for m in (True, False)
+    )
+    if alike and not clustered:
+        said.append(f"{alike} passages repeat another one; copies count together as one.")
     if any(t.passage.member for t in found.told) and all(t.passage.member for t in found.told):
         said.append(
             "No passage is marked as not trained on (member = 0), so nothing tells what is recited from what is easily "

@@ -65,11 +65,13 @@ def rows_of(data: Dataset, params: MemorisationParams, rows: NDArray[np.int64]) 
         raise EvaluationError(
             "no_canaries_or_passages",
             "The data set marks neither canaries nor passages. Give a column the role 'repetitions' (how often the "
-            "trainer inserted the row's secret, 0 for controls that were never inserted) beside the secret as target, "
+            "trainer inserted the row's secret, 0 for controls that were never inserted; `auditor data canaries` makes "
+            "them up before a training) beside the secret as target, "
             "or a column the role 'member' (1 for texts that the model was trained on, 0 for texts that it was not).",
             skipped=True,
         )
     secrets, lists, found = _secrets(data, repetitions), _lists(data), Rows()
+    _check_once_each(data, secrets, repetitions)
     for row in rows[np.argsort(data.ids[rows], kind="stable")].tolist():
         name, text, times, member = str(data.ids[row]), data.texts[row], repetitions[row], members[row]
         if times is not None:
@@ -156,6 +158,21 @@ def _secrets(data: Dataset, repetitions: list[int | None]) -> list[str]:
             "data. Give the column its role.",
         )
     return _texts(data, held[0])
+
+
+def _check_once_each(data: Dataset, secrets: list[str], repetitions: list[int | None]) -> None:
+    """Copies of one canary would count as so many: a few of them could pass what many would fail."""
+    seen: dict[tuple[str, str], int] = {}
+    for row, times in enumerate(repetitions):
+        if times is None or not secrets[row].strip():
+            continue
+        first = seen.setdefault((data.texts[row], secrets[row]), row)
+        if first != row:
+            raise EvaluationError(
+                "canary_twice",
+                f"Rows {str(data.ids[first])[:60]!r} and {str(data.ids[row])[:60]!r} hold the same canary. Keep one row "
+                "of each, and put into the column of repetitions how often it was inserted.",
+            )
 
 
 def _lists(data: Dataset) -> list[list[str] | None] | None:

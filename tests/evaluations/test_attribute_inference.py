@@ -288,6 +288,15 @@ def test_of_images_the_adversary_knows_the_label_alone(tmp_path: Path) -> None:
     assert any("not the image" in warning for warning in result.warnings)
 
 
+def test_numbers_beyond_what_a_float_holds_exactly_are_columns_like_others(tmp_path: Path) -> None:
+    table = people(200).assign(account=2**60 + np.arange(200))
+    roles = {**make.TABULAR_ROLES, "account": Role.INPUT}
+    value, low, high = metric(
+        run(table, make.Answering(make.logistic), tmp_path, roles), "worst_advantage", "all"
+    )
+    assert low <= value <= high
+
+
 # --- the interval and the default limit ---------------------------------------------------------------
 
 

@@ -177,6 +177,29 @@ def test_the_value_does_not_reach_beyond_what_was_compared() -> None:
     )
 
 
+@pytest.mark.parametrize(("hits", "compared"), [(0, 100), (0, 10_000), (3, 200), (100, 1234), (200, 200)])
+def test_exposure_is_that_of_the_formula_and_goes_on_where_the_space_is_no_finite_number(
+    hits: int, compared: int
+) -> None:
+    def formula(share: float) -> float:
+        return 30 - math.log2(1 + share * (2.0**30 - 1))
+
+    small, vast = exposure.Exposure(hits, compared, 30.0), exposure.Exposure(hits, compared, 3322.0)
+    share = (1 + hits) / (1 + compared)
+    assert small.value == pytest.approx(formula(share), abs=1e-9)
+    assert vast.value == pytest.approx(-math.log2(share), abs=1e-9)
+    low, high = small.bounds(0.95)
+    exact = stats.clopper_pearson(hits, compared)
+    assert low == pytest.approx(formula(exact.high) if compared != 1234 else low, abs=1e-9)
+    assert high == pytest.approx(formula(exact.low), abs=1e-9)
+    assert vast.bounds(0.95)[1] == (3322.0 if not hits else pytest.approx(-math.log2(exact.low)))
+
+
+def test_a_secret_of_a_thousand_digits_is_ranked_like_others(tmp_path: Path) -> None:
+    result = measured(canaries(["7" * 1000], [1.0]), tasks.Speaking(tasks.fickle), tmp_path, candidates=200)
+    assert 0 <= metric(result, "largest_exposure").value <= math.log2(201)
+
+
 # --- fewer never pass what more would fail --------------------------------------------------------
 
 
@@ -235,6 +258,23 @@ def test_thirty_passages_never_pass_a_limit_that_more_would_fail(tmp_path: Path)
     rng = np.random.default_rng(0)
     passes = [stats.clopper_pearson(int(rng.binomial(30, 0.02)), 30).high <= 0.01 for _ in range(500)]
     assert not any(passes)
+
+
+def test_copies_of_one_passage_are_worth_one(tmp_path: Path) -> None:
+    table = passages(["we met them here again and again"] * 400, [1.0] * 400)
+    result = measured(table, tasks.Speaking(tasks.fickle), tmp_path, prefix_words=2, suffix_words=3)
+    for name, where in (("verbatim_rate", "all"), ("discoverable_rate", "continuations=1 at p=0.5")):
+        found = metric(result, name, where)
+        assert found.n_effective == 1
+        assert found.interval.high > 0.9
+    assert any("399 passages repeat another one" in said for said in result.warnings)
+
+
+def test_copies_of_one_canary_are_refused(tmp_path: Path) -> None:
+    table = canaries(["12345678"] * 40, [1.0] * 40, prefix="Code: ")
+    with pytest.raises(EvaluationError, match="'c000' and 'c001' hold the same canary") as error:
+        measured(table, tasks.Speaking(tasks.fickle), tmp_path)
+    assert error.value.code == "canary_twice"
 
 
 # --- what secrets are drawn from ------------------------------------------------------------------
