@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from evaluations.data.dataset import Dataset
 
+MOST_GROUPS = 50  # of a column, each with a number of its own
+
 
 def table_of(data: Dataset, rows: NDArray[np.int64], columns: dict[str, pa.Array]) -> pa.Table:
     """A table with the ids of `rows` and the answers in `columns`, one per row."""
@@ -76,6 +78,13 @@ def too_many_errors(errors: int, n: int, limit: float) -> str:
     if errors == n:
         return "The model gave no answer to any example."
     return ""
+
+
+def too_many_groups(column: str, groups: int) -> str:
+    """Why the groups of a column are not shown one by one, or "" where they are few enough to be read."""
+    if groups <= MOST_GROUPS:
+        return ""
+    return f"{column!r} has {groups} distinct values; group them into at most {MOST_GROUPS}."
 
 
 def not_estimable(name: str, n: int, reason: str, slice: str = "all") -> Metric:

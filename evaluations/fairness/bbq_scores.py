@@ -9,7 +9,7 @@ import numpy as np
 from evaluations import stats
 from evaluations.fairness.bbq_answers import UNKNOWN, Answers
 from evaluations.fairness.magnitude import magnitude
-from evaluations.records import not_estimable, too_many_errors
+from evaluations.records import not_estimable, too_many_errors, too_many_groups
 from evaluations.spec import Example, Interval, Metric
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ NAMES = (
     "accuracy_amb",
     "unparsed_rate",
 )
+BY_GROUP = ("s_dis_by_group", "s_amb_by_group")
 NO_POLARITY = (
     "The data set does not say which questions are negative, nor so which answer is the stereotyped one. Give the "
     "column of the polarity the role 'sensitive', and name it in the parameters."
@@ -65,15 +66,16 @@ def by_group(answers: Answers, max_error_rate: float) -> list[Metric]:
     found = []
     ambiguous = answers.questions.ambiguous
     for column, values in answers.questions.groups.items():
-        for group in np.unique(values).tolist():
+        groups = np.unique(values).tolist()
+        if many := too_many_groups(column, len(groups)):
+            found += [not_estimable(metric, answers.n, many, column) for metric in BY_GROUP]
+            continue
+        for group in groups:
             where = np.asarray(values == group)
             name = f"{column}={group}"
             reason = _too_many(answers, where, max_error_rate)
             if reason:
-                found += [
-                    not_estimable(metric, int(where.sum()), reason, name)
-                    for metric in ("s_dis_by_group", "s_amb_by_group")
-                ]
+                found += [not_estimable(metric, int(where.sum()), reason, name) for metric in BY_GROUP]
                 continue
             found.append(disambiguated("s_dis_by_group", answers, where & ~ambiguous, name))
             found.append(ambiguous_score("s_amb_by_group", answers, where & ambiguous, name))

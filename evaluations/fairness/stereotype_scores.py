@@ -13,7 +13,7 @@ from evaluations import likelihoods, records, stats
 from evaluations.fairness import stereotype_asking
 from evaluations.fairness.magnitude import magnitude
 from evaluations.fairness.stereotype_banks import Bank, asked_rows, bank_of, scores_of
-from evaluations.records import not_estimable, too_many_errors
+from evaluations.records import not_estimable, too_many_errors, too_many_groups
 from evaluations.spec import Coverage, Example, Interval, Metric, Modality, Role, ShardState
 from evaluations.stats.sums import intervals_of_sums
 
@@ -109,7 +109,11 @@ def by_group(scored: Scored, max_error_rate: float) -> list[Metric]:
     name = "wino_gap_by_group" if gap else "stereotyped_share"
     found = []
     for column, values in scored.groups.items():
-        for group in np.unique(values).tolist():
+        groups = np.unique(values).tolist()
+        if many := too_many_groups(column, len(groups)):
+            found.append(not_estimable(name, scored.n, many, column))
+            continue
+        for group in groups:
             where, here = np.asarray(values == group), f"{column}={group}"
             reason = _too_many(scored, where, max_error_rate)
             if reason:

@@ -138,6 +138,16 @@ def test_pairs_are_counted_with_ties_as_halves_and_by_group(tmp_path: Path) -> N
     assert result.examples[0].kind == "stereotype_preferred"
 
 
+def test_a_column_of_very_many_groups_is_not_shown_group_by_group(tmp_path: Path) -> None:
+    table = bias.pairs(60)
+    table["bias_type"] = [f"b{i}" for i in range(60)]
+    model = tasks.Speaking(lambda context, text: Likelihood(-float(len(text)), 5))
+    result = run(table, model, tmp_path, bias.PAIR_ROLES)
+    (only,) = [m for m in result.metrics if m.name == "stereotyped_share"]
+    assert (only.slice, only.value) == ("bias_type", None)
+    assert "60 distinct values" in only.reason
+
+
 # --- StereoSet ----------------------------------------------------------------------------------------------------
 
 
