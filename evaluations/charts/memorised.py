@@ -104,7 +104,7 @@ def found_by_continuations(
     """Share of passages that n continuations give away; `curves` are (trained on, probability, (n, share) …)."""
     if not curves:
         return []
-    values = [
+    values: list[dict[str, Any]] = [
         {"continuations": n, "share": round(share, 4), "which": _name(member), "probability": f"{p:g}"}
         for member, p, points in curves
         for n, share in points
