@@ -1,0 +1,1 @@
+"""What the files of a model could do to whoever loads them."""
