@@ -96,7 +96,7 @@ def data_facts(data: dict[str, Any]) -> list[list[str]]:
         ["Languages", ", ".join(data["languages"]) or "not stated"],
         ["Held out", "yes, says the submitter" if data["held_out"] else "not stated"],
         ["Favourable label", data["favourable_label"] or "none"],
-        *[[f"Columns: {role}", ", ".join(columns)] for role, columns in roles.items()],
+        *[[f"Columns: {role.replace('_', ' ')}", ", ".join(columns)] for role, columns in roles.items()],
     ]
 
 

@@ -53,6 +53,7 @@ OWN_COLUMNS = {
     "kind": "kind of swap",
     "recipe": "recipe",
     "severity": "severity",
+    "term": "identity term",
     "shift": "shift",
     "test": "test",
     "times": "times in the training data",

@@ -354,6 +354,7 @@ def slice_column(name: str) -> str:
         "recipe": _("recipe"),
         "severity": _("severity"),
         "shift": _("shift"),
+        "term": _("identity term"),
         "test": _("test"),
         "times": _("times in the training data"),
     }
@@ -363,7 +364,7 @@ def slice_column(name: str) -> str:
 def slice_group(column: str, group: str) -> str:
     """A group that an evaluation makes itself, in the reader's language; one of the data as it is."""
     if many := re.fullmatch(r"(\d{1,9}) at p=([\d.]{1,9})", group):
-        return _("%(n)s, found with probability %(p)s") % {"n": many[1], "p": many[2]}
+        return _("%(n)s, found with probability %(p)s") % {"n": f"{int(many[1]):,}", "p": many[2]}
     known = {
         "gap": _("right or wrong alone"),
         "loss": _("loss"),
@@ -687,6 +688,28 @@ def chart_column(name: str) -> str:
         "Share found": pgettext("chart", "Share found"),
     }
     return known.get(name, name)
+
+
+def chart_cell(column: str, cell: Any) -> Any:
+    """A cell of a chart's table: an evaluation's own word in the reader's language, all else as it is."""
+    if not isinstance(cell, str):
+        return cell
+    if column in ("Attack", "Kind"):
+        of = "attack" if column == "Attack" else "entity"
+        named = {title: key for key, title in sentences.OWN_GROUPS[of].items()}
+        if cell in named:
+            return slice_group(of, named[cell])
+    if column == "Kind of swap":
+        return slice_group("kind", cell) if cell != "All swaps" else _("All swaps")
+    if column in ("Measure", "Area"):
+        return translated(cell)
+    known = {
+        "Attack": {"without the model": _("without the model")},
+        "Decides": {"yes": _("yes")},
+        "Kind": {"Any kind": _("Any kind")},
+        "Passages": {"trained on": _("trained on"), "not trained on": _("not trained on")},
+    }
+    return known.get(column, {}).get(cell, cell)
 
 
 def isolation(level: Mapping[str, Any]) -> str:

@@ -93,7 +93,9 @@ def test_a_data_set_page_names_and_explains_every_role(
         submitted_by=adult.submitted_by,
     )
     text = text_of(browse(reviewer).get("/datasets/adult/"))
-    assert "column_member Member of the training data 1: the model was trained on the row; 0: it was not" in text
+    assert (
+        "column_member Member of the training data 1: the model was trained on the row; 0: it was not" in text
+    )
     assert "as an independent fair coin fell" in text
     assert "0 for a control that never was" in text
     assert all(f"column_{role} {words.role_name(role)}" in text for role in roles)

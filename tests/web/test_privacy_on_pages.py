@@ -107,7 +107,7 @@ def test_a_claim_that_is_not_refuted_is_never_passed(
     browse: Browse, reviewer: User, card_of: Callable[[bool], ReportCard]
 ) -> None:
     page = text_of(browse(reviewer).get(f"/cards/{card_of(False).pk}/"))
-    assert "Claim of differential privacy is not refuted , limit not refuted" in page
+    assert "Claim of differential privacy is not refuted , limit not refuted. The claim" in page
     assert "which is no proof of it: this demand can be missed, and is never met by more examples" in page
     assert "One that is not refuted is not proven" in page
     assert "Cannot tell yet" in page
@@ -154,3 +154,7 @@ def test_groups_of_an_evaluation_are_called_on_pages_as_in_its_charts() -> None:
         assert words.slice_group("attack", "quantile") == "分位数回归"
         assert words.slice_group("continuations", "10 at p=0.5") == "10 次，以概率 0.5 找到"
         assert words.slice_group("sex", "loss") == "loss"
+        assert words.chart_cell("Attack", "Min-K%") == "Min-K%"
+        assert words.chart_cell("Attack", "all combined") == "全部结合"
+        assert words.chart_cell("Kind", "Phone number") == "电话号码"
+        assert words.chart_cell("Group", "loss") == "loss"

@@ -24,10 +24,11 @@ from auditor.core.access import fetch
 from auditor.core.errors import DomainError, not_found
 from auditor.reports.exposure import may_show, show_examples
 from auditor.reports.models import ReportCard
-from auditor.web import cardview, evalview, svg
+from auditor.web import cardview, evalview, svg, words
 from auditor.web.examples import Shown, show
 from auditor.web.who import principal
 
+OPEN_ROWS = 30  # of a table that stands open beside the one chart
 FORMULA_STARTS = (
     "=",
     "+",
@@ -58,6 +59,20 @@ class ShownChart:
             (name, i < len(first) and isinstance(first[i], int | float))
             for i, name in enumerate(self.chart["columns"])
         ]
+
+    @property
+    def lines(self) -> list[list[Any]]:
+        """The rows of the table, an evaluation's own words in the reader's language."""
+        heads = self.chart["columns"]
+        return [
+            [words.chart_cell(head, cell) for head, cell in zip(heads, line, strict=True)]
+            for line in self.chart["rows"]
+        ]
+
+    @property
+    def opened(self) -> bool:
+        """Whether the table is short enough to stand open beside a lone chart."""
+        return len(self.chart["rows"]) <= OPEN_ROWS
 
 
 @dataclass(frozen=True)
