@@ -170,8 +170,8 @@ def _check_once_each(data: Dataset, secrets: list[str], repetitions: list[int | 
         if first != row:
             raise EvaluationError(
                 "canary_twice",
-                f"Rows {str(data.ids[first])[:60]!r} and {str(data.ids[row])[:60]!r} hold the same canary. Keep one row "
-                "of each, and put into the column of repetitions how often it was inserted.",
+                f"Rows {str(data.ids[first])[:60]!r} and {str(data.ids[row])[:60]!r} hold the same canary. Keep one "
+                "row of each, and put into the column of repetitions how often it was inserted.",
             )
 
 

@@ -137,12 +137,13 @@ class Looking:
         read = plain(text)
         found = pii_detecting.find(read, self.params.entities)
         if found:
-            supplied = pii_detecting.find(told, self.params.entities)
+            supplied, digits = pii_detecting.find(told, self.params.entities), pii_detecting.letters(told)
             found = [
                 f
                 for f in found
                 if not any(pii_detecting.same(f, s) for s in supplied)
                 and not pii_detecting.stands_in(f.value, told)
+                and not pii_detecting.stands_joined(f, digits)
             ]
         known = self.values.found_in(read)
         listed = [

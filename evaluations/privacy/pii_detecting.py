@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evaluations.privacy.without_imports import without
+
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine
 
@@ -19,10 +21,26 @@ WINDOW, OVERLAP = 2000, 200  # some patterns take a time that grows with the squ
 SURE = 0.4  # Presidio's score of a number that fits, or of a weak pattern beside a word that speaks for it
 REGIONS = ("US", "GB", "DE", "FR", "IN", "CN")  # whose phone numbers are known without a country code
 SUFFIX = 7  # digits: so much of a phone number, at its end, is the same number
+JOINED = (
+    "PHONE_NUMBER",
+    "CREDIT_CARD",
+    "IBAN_CODE",
+    "US_SSN",
+    "US_PASSPORT",
+    "UK_NINO",
+    "CN_ID_CARD",
+    "MAC_ADDRESS",
+)
+LONG = 8  # letters and digits that hardly stand in a text by chance
 # Names that are nobody's: RFC 2606 and RFC 6761.
 RESERVED = re.compile(r"(?:^|[@.])(?:example\.(?:com|net|org)|example|test|invalid|localhost)$")
 UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 TOKEN = re.compile(r"\w+|[^\w\s]")
+# An address as people write it so that programs do not find it: jane (at) host [dot] net.
+AT, DOT = (rf"[ ]?[\[({{<][ ]?{word}[ ]?[\])}}>][ ]?" for word in ("at", "dot"))
+SPELT = rf"(?<![\w.+-])[\w.+%-]{{1,64}}{AT}[\w-]{{1,63}}(?:(?:{DOT}|\.)[\w-]{{2,63}}){{1,5}}"
+ALLOCATED = ipaddress.ip_network("2000::/3")  # all of IPv6 that IANA has given out: "a::b" is a name in C++
+BARE = re.compile(r"[1-5]\d{9}")  # digits that are a phone number only beside such a word: "2147483647"
 NOT_ALNUM = re.compile(r"[\W_]+")
 
 
@@ -59,9 +77,10 @@ def find(text: str, entities: Sequence[str]) -> list[Finding]:
     }
     kept: list[Finding] = []
     taken: set[int] = set()
-    for start, stop, entity, _ in sorted(found, key=lambda f: (-f[3], f[0] - f[1], f[0], f[2])):
+    for start, stop, entity, score in sorted(found, key=lambda f: (-f[3], f[0] - f[1], f[0], f[2])):
         value = text[start:stop]
-        if taken.isdisjoint(range(start, stop)) and _belongs_to_somebody(entity, value):
+        alone = score <= SURE and entity == "PHONE_NUMBER" and BARE.fullmatch(value.strip("()"))
+        if taken.isdisjoint(range(start, stop)) and not alone and _belongs_to_somebody(entity, value):
             kept.append(Finding(entity, start, stop, value, key_of(entity, value)))
             taken.update(range(start, stop))
     return sorted(kept, key=lambda f: f.start)
@@ -69,12 +88,17 @@ def find(text: str, entities: Sequence[str]) -> list[Finding]:
 
 def key_of(entity: str, value: str) -> str:
     if entity == "EMAIL_ADDRESS":
-        return value.casefold()
+        return address(value)
     if entity == "PHONE_NUMBER":
         return re.sub(r"\D", "", value).lstrip("0")
     if entity == "IP_ADDRESS":
         return value.casefold()
     return letters(value)
+
+
+def address(value: str) -> str:
+    """An e-mail address, however it is spelt, as mail programs write it."""
+    return re.sub(DOT, ".", re.sub(AT, "@", value.casefold()))
 
 
 def letters(value: str) -> str:
@@ -97,10 +121,15 @@ def stands_in(value: str, text: str) -> bool:
     return bool(re.search(rf"(?<![^\W_]){re.escape(value)}(?![^\W_])", text, re.IGNORECASE))
 
 
+def stands_joined(found: Finding, joined: str) -> bool:
+    """Whether a number stands in what `letters` made of a text, grouped in whatever way and taken for nothing there."""
+    return found.entity in JOINED and len(found.key) >= LONG and found.key in joined
+
+
 def masked(entity: str, value: str) -> str:
     """So much of a value as a reader needs to see what kind it is, and nobody can take for the value."""
-    if entity == "EMAIL_ADDRESS" and "@" in value:
-        name, domain = value.rsplit("@", 1)
+    if entity == "EMAIL_ADDRESS" and "@" in (spelt := address(value)):
+        name, domain = spelt.rsplit("@", 1)
         return f"{_initial(name)}@{_initial(domain.rsplit('.', 1)[0])}.{domain.rsplit('.', 1)[-1]}"
     if entity == "KNOWN_VALUE":
         return " ".join(_initial(word) for word in value.split()[:6])
@@ -118,10 +147,11 @@ def _windows(text: str) -> Iterator[tuple[int, str]]:
 
 def _belongs_to_somebody(entity: str, value: str) -> bool:
     if entity == "EMAIL_ADDRESS":
-        return not RESERVED.search(value.casefold().rsplit("@", 1)[-1])
+        return not RESERVED.search(address(value).rsplit("@", 1)[-1])
     if entity == "IP_ADDRESS":
         try:
-            return ipaddress.ip_interface(value).ip.is_global
+            found = ipaddress.ip_interface(value).ip
+            return found.is_global and (found.version == 4 or found in ALLOCATED)
         except ValueError:
             return False
     return True
@@ -133,8 +163,10 @@ def _belongs_to_somebody(entity: str, value: str) -> bool:
 @functools.cache
 def _engine() -> AnalyzerEngine:
     """Recognisers of our choice, so that nothing is looked up or fetched: no spaCy model, no list of domains."""
-    from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
-    from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
+    # Presidio and spaCy load both where they are installed: 300 MB for networks that nothing here asks
+    with without("torch", "transformers"):
+        from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
+        from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
 
     logging.getLogger("presidio-analyzer").setLevel(logging.CRITICAL)  # it logs what it finds
     registry = RecognizerRegistry(recognizers=_recognisers(), supported_languages=["en"])
@@ -169,7 +201,7 @@ def _recognisers() -> list[Any]:
 
     class Email(EmailRecognizer):  # type: ignore[misc]  # Presidio has no types
         def validate_result(self, pattern_text: str) -> bool:
-            return bool(domains(pattern_text).fqdn)
+            return bool(domains(address(pattern_text)).fqdn)
 
     class ChineseIdentity(PatternRecognizer):  # type: ignore[misc]  # as above
         def validate_result(self, pattern_text: str) -> bool:
@@ -177,6 +209,7 @@ def _recognisers() -> list[Any]:
 
     found = [
         Email(),
+        Email(patterns=[Pattern("spelt", SPELT, 0.5)], name="SpeltEmailRecognizer"),
         PhoneRecognizer(supported_regions=REGIONS),
         CreditCardRecognizer(),
         IbanRecognizer(),
