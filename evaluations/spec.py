@@ -255,6 +255,13 @@ class Picture(Frozen):
     png: str = Field(max_length=350_000)
 
 
+class Turn(Frozen):
+    """One message of a conversation. A document or a tool's output is what the model was given to read."""
+
+    speaker: Literal["system", "user", "assistant", "document", "tool"]
+    text: str = Field(max_length=20_000)
+
+
 class Example(Frozen):
     """One example worth showing a reviewer: redacted until asked for."""
 
@@ -265,6 +272,7 @@ class Example(Frozen):
     changed: tuple[tuple[int, int], ...] = ()  # word indices (before, after) that differ
     heat: tuple[Heat, ...] = Field(default=(), max_length=4)
     pictures: tuple[Picture, ...] = Field(default=(), max_length=6)
+    turns: tuple[Turn, ...] = Field(default=(), max_length=64)  # a transcript, in order
     facts: dict[str, str | float | int] = {}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtim
 
 import numpy as np
 
-from evaluations.spec import Access, EvaluationError, GenerationSettings, Modality
+from evaluations.spec import Access, EvaluationError, GenerationSettings, Modality, Turn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -225,6 +225,19 @@ class Generator(Model, Protocol):
     ) -> list[Generation]:
         """One Generation per prompt, in order. `seeds` (one per prompt) decide sampled tokens, so that batching
         and order change nothing; at temperature 0 they are not used."""
+        ...
+
+
+@runtime_checkable
+class Conversationalist(Protocol):
+    """A generator that can be given a conversation: a chat service, or weights with a chat template."""
+
+    usage: Usage
+
+    def converse(
+        self, conversations: Sequence[Sequence[Turn]], settings: GenerationSettings, seeds: Sequence[int]
+    ) -> list[Generation]:
+        """The next message of the assistant in each conversation, in order; `seeds` as for `generate`."""
         ...
 
 
