@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from evaluations.data.columns import names_of, text_of
+from evaluations.fairness.counterfactual_swaps import in_turn
 from evaluations.spec import EvaluationError, Role
 
 if TYPE_CHECKING:
@@ -102,8 +103,7 @@ class Flipper:
                 if target != source:
                     found.append(Flip(column, source, target, self._values(row, column, target)))
         if len(found) > self.params.per_row:
-            rng = ctx.rng(f"{self.data.ids[row]}:which")
-            found = [found[k] for k in sorted(rng.permutation(len(found))[: self.params.per_row].tolist())]
+            found = in_turn(found, self.params.per_row, ctx.rng(f"{self.data.ids[row]}:which"))
         return tuple(found)
 
     def frame(self, rows: Sequence[int], flips: Sequence[Flip]) -> pd.DataFrame:

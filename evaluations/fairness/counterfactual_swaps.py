@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from evaluations.fairness import counterfactual_pronouns as pronouns
 from evaluations.fairness import counterfactual_terms as terms
@@ -40,6 +40,14 @@ class Swap:
     target: str
     text: str
     neutral: bool = False
+
+
+class Kinded(Protocol):
+    @property
+    def kind(self) -> str: ...
+
+
+Made = TypeVar("Made", bound=Kinded)
 
 
 @dataclass(frozen=True)
@@ -117,10 +125,25 @@ def versions(
             found += (_pronouns if kind == "pronouns" else _terms)(kind, base, balance)
     swaps = [swap for swap in found if not swap.neutral]
     if len(swaps) > most:
-        kept = sorted(ctx.rng(f"{name}:which").permutation(len(swaps))[:most].tolist())
-        swaps = [swaps[k] for k in kept]
+        swaps = in_turn(swaps, most, ctx.rng(f"{name}:which"))
     taken = {swap.kind for swap in swaps}
     return Versions(base, (*swaps, *(s for s in found if s.neutral and s.kind in taken)))
+
+
+def in_turn(found: Sequence[Made], most: int, rng: Generator) -> list[Made]:
+    """At most `most`, drawn: one of each kind in turn, so that the kind that offers most does not crowd out others."""
+    drawn = rng.permutation(len(found)).tolist()
+    turn = {
+        kind: place
+        for place, kind in enumerate(rng.permutation(sorted({one.kind for one in found})).tolist())
+    }
+    taken: dict[str, int] = dict.fromkeys(turn, 0)
+    ranked = []
+    for k in drawn:
+        kind = found[k].kind
+        ranked.append((taken[kind], turn[kind], k))
+        taken[kind] += 1
+    return [found[k] for k in sorted(k for *_, k in sorted(ranked)[:most])]
 
 
 # --- names ---------------------------------------------------------------------------------------------

@@ -96,7 +96,8 @@ def _distance(name: str, title: str, of: str, reference: str) -> MetricSpec:
 
 GAP = "wino_pro − wino_anti on the same sentences; Newcombe's method 10 for paired shares, no answer in both ends"
 GAP_PLAIN = (
-    "The model finds who is meant {value} more often where that fits the stereotype of the occupation."
+    "The share of sentences in which the model finds who is meant where that fits the stereotype of the occupation, "
+    "less the share where it does not, is {value}."
 )
 
 

@@ -455,6 +455,19 @@ def test_no_more_swaps_of_a_row_are_made_than_asked_for(tmp_path: Path) -> None:
     assert model.usage.queries == 30 * 4
 
 
+def test_a_kind_that_offers_many_swaps_does_not_crowd_out_the_others() -> None:
+    offered = [
+        SimpleNamespace(kind=kind, n=n) for kind, n in (("race", 9), ("sex", 1), ("age", 3)) for n in range(n)
+    ]
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        assert {one.kind for one in swaps.in_turn(offered, 3, rng)} == {"race", "sex", "age"}
+        five = [one.kind for one in swaps.in_turn(offered, 5, rng)]
+        assert (five.count("race"), five.count("sex"), five.count("age")) == (2, 1, 2)
+    first = [swaps.in_turn(offered, 1, np.random.default_rng(seed))[0].kind for seed in range(300)]
+    assert all(70 < first.count(kind) < 130 for kind in ("race", "sex", "age"))
+
+
 # --- tables --------------------------------------------------------------------------------------------
 
 ROLES = {
