@@ -178,9 +178,9 @@ def _roles(
 @click.option(
     "--each",
     type=click.IntRange(1),
-    default=6,
+    default=13,
     show_default=True,
-    help="Canaries per number of repetitions. A limit on exposure takes 36 in all to be met.",
+    help="Canaries per number of repetitions. A limit on exposure takes 73 in all to be met.",
 )
 @click.option(
     "--controls",

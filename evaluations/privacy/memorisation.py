@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 SHARD_ROWS = 256
 USUAL_CANARIES = 100  # more are seldom planted
-USUAL_CANDIDATES = 600  # what a secret takes on average that is like any other
+USUAL_CANDIDATES = (
+    1700  # asked for on average: 750 for a secret like any other, 10,000 for the one in ten memorised
+)
 USUAL_TOKENS = 1.4  # of a word
 SECRET_SHARER = "Carlini et al. 2019, arXiv 1802.08232 (The Secret Sharer)"
 EXTRACTION = "Carlini et al. 2023, arXiv 2202.07646 (Quantifying Memorization)"
@@ -50,7 +52,7 @@ class MemorisationParams(ScoredParams):
         le=1_000_000,
         title="Candidates per canary, at most",
         description="With how many other secrets that of a canary is compared. 10,000 can show more than 10 bits for "
-        "each of 400 canaries. A secret like any other takes about 600, whatever this says.",
+        "each of 400 canaries. A secret like any other takes about 750, one that is memorised all of them.",
     )
     space_bits: float = Field(
         default=20,
@@ -60,12 +62,12 @@ class MemorisationParams(ScoredParams):
         description="A canary whose secret is one of fewer than 2 to this power says little, and is left out.",
     )
     share: float = Field(
-        default=0.1,
+        default=0.05,
         gt=0,
         le=0.5,
         title="Share of secrets",
-        description="The exposure is reported that this share of secrets exceeds. At 0.1 an upper end takes 36 "
-        "canaries, at 0.05 73.",
+        description="The exposure is reported that this share of secrets exceeds. At 0.05 an upper end takes 73 "
+        "canaries, at 0.1 36.",
     )
     control_p: float = Field(
         default=0.001,
@@ -136,10 +138,10 @@ class Memorisation:
             direction=Direction.LOWER,
             formula=f"{OF_ONE}; of the canaries inserted the quantile at 1 − share; interval: order statistics of "
             "their Clopper–Pearson bounds at 98 %, by the binomial law at share + .01·(1 − share) and 1 − .99·share; "
-            "with too few canaries for an upper end it is log2|R|. Not memorised: 3.3 bits at a share of .1. "
+            "with too few canaries for an upper end it is log2|R|. Not memorised: 4.3 bits at a share of .05. "
             "`confounded` where control_p is below its limit",
             reference=SECRET_SHARER,
-            plain="One in ten of the secrets planted in the training data (or the share set) is guessed earlier than "
+            plain="One in twenty of the secrets planted in the training data (or the share set) is guessed earlier than "
             "others of its kind by {value} or more: each bit halves the guesses.",
         ),
         MetricSpec(
