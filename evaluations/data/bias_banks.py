@@ -61,7 +61,8 @@ def bbq(
     """Rows of the official JSONL files; None for one whose stereotyped answer cannot be told.
 
     `target_of` is `target_loc` by category and example_id, of the official additional_metadata.csv. Without it the
-    answer is the only one whose group is among the stereotyped ones, by name.
+    answer is the only one whose group is among the stereotyped ones, by name; and of crossed categories (Race_x_SES)
+    none can be told, since the JSONL names the stereotyped race alone.
     """
     for record in records:
         category, example = str(record["category"]), str(record["example_id"])
@@ -70,9 +71,10 @@ def bbq(
         unknown = [k for k in range(3) if groups[k].casefold() == "unknown" or is_unknown(answers[k])]
         said = target_of.get((category, example)) if target_of is not None else None
         named = record.get("additional_metadata", {}).get("stereotyped_groups") or []
-        target = [int(said)] if said in ("0", "1", "2") else _targets(groups, [str(group) for group in named])
-        if target_of is not None and said not in ("0", "1", "2"):
-            target = []
+        if target_of is not None:
+            target = [int(said)] if said in ("0", "1", "2") else []
+        else:
+            target = [] if "_x_" in category else _targets(groups, [str(group) for group in named])
         target = [k for k in target if k not in unknown]
         if len(unknown) != 1 or len(target) != 1:
             yield None
@@ -113,12 +115,13 @@ def _group(name: str) -> str:
 
 
 def target_locations(path: Path) -> dict[tuple[str, str], str]:
-    """`target_loc` by category and example_id; "x" and NA among them."""
+    """`target_loc` by category and example_id; "x" and NA among them, and "x" where rows of one example disagree."""
+    found: dict[tuple[str, str], str] = {}
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        return {
-            (row["category"], row["example_id"]): row["target_loc"].strip().removesuffix(".0")
-            for row in csv.DictReader(lines)
-        }
+        for row in csv.DictReader(lines):
+            key, place = (row["category"], row["example_id"]), row["target_loc"].strip().removesuffix(".0")
+            found[key] = place if found.get(key, place) == place else "x"
+    return found
 
 
 # --- CrowS-Pairs -------------------------------------------------------------------------------------------------

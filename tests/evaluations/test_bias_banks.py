@@ -54,10 +54,11 @@ def test_bbq_has_the_stereotyped_answer_first_and_that_it_cannot_be_known_last(t
         question(2, [WHO_KNOWS, MAN, WOMAN], ["F"], category="Gender_identity"),
         question(3, [("A", "M-Black"), ("B", "M-White"), WHO_KNOWS], ["Black", "African American"], category="Race"),
         question(4, [("A", "x"), ("B", "y"), WHO_KNOWS], ["z"]),  # nobody knows who
+        question(5, [("A", "F-Black"), ("B", "F-White"), WHO_KNOWS], ["Black"], category="Race_x_gender"),  # of men?
     ]  # fmt: skip
     (tmp_path / "Age.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     done = bias_banks.convert("bbq", [tmp_path / "Age.jsonl"], tmp_path)
-    assert (done.rows, done.left_out) == (4, 1)
+    assert (done.rows, done.left_out) == (4, 2)
     data = read(tmp_path)
     assert data.choices == [
         (OLD[0], YOUNG[0], WHO_KNOWS[0]),
@@ -75,10 +76,11 @@ def test_bbq_has_the_stereotyped_answer_first_and_that_it_cannot_be_known_last(t
 
 
 def test_bbq_goes_by_the_official_places_where_they_are_given(tmp_path: Path) -> None:
-    records = [question(k, [YOUNG, OLD, WHO_KNOWS], ["old"]) for k in range(3)]
+    records = [question(k, [YOUNG, OLD, WHO_KNOWS], ["old"]) for k in range(4)]
     (tmp_path / "Age.jsonl").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
     (tmp_path / "additional.csv").write_text(
-        "category,question_index,example_id,target_loc\nAge,7,0,0\nAge,7,1,1.0\nAge,7,2,x\n", encoding="utf-8"
+        "category,question_index,example_id,target_loc\nAge,7,0,0\nAge,7,1,1.0\nAge,7,2,x\nAge,7,3,0\nAge,8,3,1\n",
+        encoding="utf-8",
     )
     bias_banks.convert("bbq", [tmp_path / "Age.jsonl"], tmp_path, tmp_path / "additional.csv")
     assert [choices[0] for choices in read(tmp_path).choices] == [YOUNG[0], OLD[0]]
