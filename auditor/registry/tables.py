@@ -73,7 +73,9 @@ def inspect_table(
     target, sensitive = _check_roles(roles)
     _check_content(path, format)
     # A favourable label is one of a few: where it is given, the target must hold classes.
-    targets = [_Target(column, strict=bool(favourable_label)) for column in target]
+    targets = [
+        _Target(column, strict=bool(favourable_label), roles=frozenset(roles.values())) for column in target
+    ]
     counters = {column: Counter[str]() for column in sensitive}
     coded = [_Coded(column, Role(role)) for column, role in roles.items() if role in coded_columns.MEANING]
     wanted = [*target, *sensitive, *(one.column for one in coded)]
@@ -145,8 +147,12 @@ class _Coded:
 class _Target:
     """Counts the labels of the target until it shows that they are no classes; missing ones always."""
 
-    def __init__(self, column: str, *, strict: bool) -> None:
+    def __init__(self, column: str, *, strict: bool, roles: frozenset[str]) -> None:
         self.column, self.strict = column, strict
+        # of canaries it is the secret that was planted, which is no class; rows that are none have no target, like
+        # those with an answer that people judged
+        self.secret = Role.REPETITIONS in roles and not strict
+        self.sparse = self.secret or (Role.HUMAN in roles and not strict)
         self.labels: Counter[str] | None = Counter()
         self.missing = 0
 
@@ -170,12 +176,12 @@ class _Target:
 
     def classes(self, rows: int) -> Counter[str]:
         """Rows per class. Raises DomainError where a label is missing."""
-        if self.missing:
+        if self.missing and not self.sparse:
             raise _refused(
                 "label_missing",
                 f"{self.missing} of {rows} rows have no label in column {self.column!r}. Label them or leave them out.",
             )
-        if self.labels is None or (_measured(self.labels) and not self.strict):
+        if self.labels is None or self.secret or (_measured(self.labels) and not self.strict):
             return Counter()
         return self.labels
 

@@ -46,6 +46,8 @@ AREA_EXAMPLES = 12
 SHOWN_TOKENS, SHOWN_PARTS = 120, 6  # of one attribution
 METRIC_COLUMNS = 4
 LONGEST = 1500  # characters of one text
+# roles that only data about a model's training have
+TRAINED_ON = frozenset({"member", "randomised_inclusion", "repetitions"})
 LONGEST_NAME = 160
 _CHART_FONT = "DejaVu Sans"
 
@@ -219,6 +221,7 @@ def _section(card: dict[str, Any], area: str, drawn: Charts, examples: Examples)
         r for r in card["runs"] if r["evaluation"].partition(".")[0] == area and r["status"] == "succeeded"
     ]
     outcome = next((a["outcome"] for a in card["areas"] if a["area"] == area), None)
+    unprinted = _unprinted(card["data"])
     return {
         "name": area.capitalize(),
         "tone": TONES[outcome] if outcome else "na",
@@ -227,9 +230,18 @@ def _section(card: dict[str, Any], area: str, drawn: Charts, examples: Examples)
         "reported": [_reported(m) for m in card["reported"] if m["area"] == area],
         "groups": [table for run in runs for table in group_tables(run)],
         "charts": [c for run in runs for c in _charts(card, run, drawn)],
-        **_examples(runs, {} if card["data"]["held_out"] else examples),
-        "held_out": bool(card["data"]["held_out"] and any(examples.get(run["id"]) for run in runs)),
+        **_examples(runs, {} if unprinted else examples),
+        "unprinted": unprinted if any(examples.get(run["id"]) for run in runs) else "",
     }
+
+
+def _unprinted(data: dict[str, Any]) -> str:
+    """Why no row of the data is printed, or "": a printed page goes where nobody asks who may read it."""
+    if data["held_out"]:
+        return "The data are held out"
+    if TRAINED_ON.intersection(data["roles"].values()):
+        return "The data tell what the model was trained on"
+    return ""
 
 
 def _examples(runs: list[dict[str, Any]], examples: Examples) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from auditor.registry.models import DatasetVersion, ModelVersion
 from auditor.reports import control_facts as facts
 from auditor.reports.models import ReportCard
 from evaluations import catalogue
-from evaluations.spec import EvaluationError
+from evaluations.spec import EvaluationError, Modality
+
+WRITING = (Modality.CAUSAL_LM, Modality.MASKED_LM, Modality.SEQ2SEQ, Modality.EXTRACTIVE_QA)
 
 
 def results_of(audit: Audit, version: PolicyVersion) -> list[ControlResult]:
@@ -51,7 +53,12 @@ def model_facts(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def data_facts(version: DatasetVersion) -> dict[str, Any]:
+def data_facts(version: DatasetVersion, modality: str) -> dict[str, Any]:
+    """Facts of the data that a model of this modality was audited on.
+
+    What stands in the target of a model that writes is an answer, a person's datum or a planted secret: no class.
+    """
+    summary = version.summary if modality not in WRITING else {**version.summary, "classes": {}}
     return {
         "name": version.dataset.name,
         "version": version.version,
@@ -62,7 +69,7 @@ def data_facts(version: DatasetVersion) -> dict[str, Any]:
         "roles": version.roles,
         "favourable_label": version.favourable_label,
         "held_out": version.held_out,
-        "summary": version.summary,
+        "summary": summary,
         "languages": version.languages,
     }
 

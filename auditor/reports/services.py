@@ -79,7 +79,7 @@ def _issue_one(
                 verdict=verdict.value,
                 software={"name": "model-auditor", "version": auditor.__version__},
                 model=queries.model_facts(audit.model_version),
-                data=queries.data_facts(audit.dataset_version),
+                data=queries.data_facts(audit.dataset_version, audit.model_version.model.modality),
                 policy=queries.policy_facts(version),
                 audit=queries.audit_facts(audit),
                 controls=controls,

@@ -97,11 +97,13 @@ def _of_words(secret: str, words: Sequence[str]) -> Space | str:
     if secret in listed:
         return Space(secret, (listed,))
     slots: list[tuple[str, ...]] = []
+    place = 0
     for part in _BETWEEN_WORDS.split(secret):
+        place += bool(part and not _BETWEEN_WORDS.fullmatch(part))
         if not part or _BETWEEN_WORDS.fullmatch(part):
             slots.append((part,))
         elif part in listed:
             slots.append(listed)
         else:
-            return f"its secret holds {part[:40]!r}, which is not among its listed words"
+            return f"word {place} of its secret is not among its listed words"
     return Space(secret, tuple(slots))

@@ -139,6 +139,17 @@ def test_the_card_names_the_models_that_were_asked_beside_the_audited_one(team: 
     assert (audit["judge"], audit["reference"]) == (None, {"model": "base@1.0.0", "digest": base.digest})
 
 
+@pytest.mark.parametrize(("modality", "listed"), [("tabular", 2), ("causal_lm", 0)])
+def test_the_targets_of_a_model_that_writes_are_not_listed_as_classes(
+    team: Team, engineer: User, modality: str, listed: int
+) -> None:
+    """They are planted secrets and people's data, where privacy is audited."""
+    audit = judged(team, engineer, limit=0.75, outcome="pass")
+    Model.objects.update(modality=modality)
+    (card,) = services.issue(Audit.objects.get(pk=audit.pk))
+    assert len(json.loads(card.canonical)["data"]["summary"]["classes"]) == listed
+
+
 def test_the_charts_of_a_card_are_drawn_into_the_store(card: ReportCard) -> None:
     chart = json.loads(card.canonical)["runs"][1]["charts"][0]
     assert store.get(chart["svg_sha256"]).startswith(b"<svg ")

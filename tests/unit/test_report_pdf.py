@@ -167,6 +167,16 @@ def test_rows_of_held_out_data_are_not_printed() -> None:
     assert "The data are held out, so none of their rows is printed." in text
 
 
+@pytest.mark.parametrize("role", ["member", "randomised_inclusion", "repetitions"])
+def test_rows_that_the_model_was_trained_on_are_not_printed(role: str) -> None:
+    """A text that the model recites, or a secret that was planted, would be given away by the paper."""
+    card = json.loads(CARD)
+    card["data"]["roles"] = {**card["data"]["roles"], "known": role}
+    text = words(draw(canonical_json(card)))
+    assert "a smart , sweet and playful romantic comedy ." not in text
+    assert "The data tell what the model was trained on, so none of their rows is printed." in text
+
+
 def test_an_area_of_many_runs_shows_some_examples_of_each() -> None:
     one = ATTACK_EXAMPLES[0]
     runs = [{"id": f"run_{i}", "evaluation_title": f"Attack {i}"} for i in range(5)]

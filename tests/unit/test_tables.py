@@ -328,3 +328,16 @@ def test_membership_may_be_written_as_true_and_false(tmp_path: Path) -> None:
 def test_only_one_column_can_say_which_rows_the_model_was_trained_on(tmp_path: Path) -> None:
     path = table(tmp_path, "csv", PLANTED)
     assert refusal(path, "csv", {**CANARIES, "coin": "member"}).code == "member_many"
+
+
+@every_format
+def test_the_secrets_of_canaries_are_no_classes_and_other_rows_need_none(tmp_path: Path, format: str) -> None:
+    """What counts as a class is listed on every report card."""
+    rows = [*PLANTED[:2], {**PLANTED[2], "label": None}]
+    assert inspect_table(table(tmp_path, format, rows), format, CANARIES).classes == {}
+    judged = {"text": "input", "label": "target", "seen": "human"}
+    assert inspect_table(table(tmp_path, format, rows), format, judged).rows == 3
+    assert (
+        refusal(table(tmp_path, format, rows), format, {"text": "input", "label": "target"}).code
+        == "label_missing"
+    )
