@@ -46,9 +46,8 @@ class AuditPlan:
     takes: Forecast
     currency: str  # of the endpoint's price; "" for models whose files are here
     warnings: tuple[str, ...] = ()
-    served: tuple[
-        ModelVersion, ...
-    ] = ()  # of those that are asked: the model, its parent, the judge, the reference
+    asked: tuple[ModelVersion, ...] = ()  # the model, and where a run needs them its parent, judge, reference
+    served: tuple[ModelVersion, ...] = ()  # those of them that are endpoints
 
 
 def plan(
@@ -127,15 +126,38 @@ def plan(
     _check_budget(budget or Budget(), asked)
     takes = total([p.takes for p in running])
     served = [(version, spec) for version in asked if (spec := endpoints.spec_of(version))]
+    _check_currency(served)
+    unasked = [
+        f"Nothing that these policies run here asks the {what} {version}: it is left out."
+        for what, version in (("judge", judge_version), ("reference", reference_version))
+        if version is not None and version not in asked
+    ]
     return AuditPlan(
         items=tuple(planned.values()),
         seed=seed,
         digest=digest_of(everything),
         takes=takes,
         currency=next((spec.price.currency for _, spec in served), ""),
-        warnings=tuple(_warnings(served, takes, budget or Budget())),
+        warnings=(*unasked, *_warnings(served, takes, budget or Budget())),
+        asked=tuple(asked),
         served=tuple(version for version, _ in served),
     )
+
+
+def _check_currency(served: Sequence[tuple[ModelVersion, EndpointSpec]]) -> None:
+    """Refuse prices in several currencies, of models that no single run would ask: one budget counts them all."""
+    priced = {
+        spec.price.currency: version
+        for version, spec in served
+        if spec.price.per_request or spec.price.input_per_million or spec.price.output_per_million
+    }
+    if len(priced) > 1:
+        named = " and ".join(f"{version} in {currency}" for currency, version in priced.items())
+        raise DomainError(
+            "mixed_currencies",
+            f"{named} are priced in different currencies: one budget cannot hold both. State the prices in one "
+            "currency, or audit under one policy at a time.",
+        )
 
 
 def _check_budget(budget: Budget, asked: Sequence[ModelVersion]) -> None:

@@ -69,8 +69,9 @@ def submit(
         digest=planned.digest,
         ordinal=Audit.objects.filter(model_version__digest=model_version.digest).count() + 1,
         supersedes=supersedes,
-        judge_version=judge_version,
-        reference_version=reference_version,
+        # one that no run asks is not pinned, and no card may name it
+        judge_version=judge_version if judge_version in planned.asked else None,
+        reference_version=reference_version if reference_version in planned.asked else None,
         **vars(budget),
         requested_by_id=principal.user_id,
     )

@@ -414,6 +414,18 @@ def writer(team: Team, engineer: User, name: str, **more: Any) -> ModelVersion:
     return put_endpoint(team, engineer, served, name=name, modality="causal_lm")
 
 
+def local_writer(team: Team, engineer: User) -> ModelVersion:
+    return ModelVersion.objects.create(
+        model=Model.objects.create(name="local", team=team, owner=engineer, modality="causal_lm"),
+        version="1",
+        digest="sha256:" + "c" * 64,
+        format="safetensors",
+        files=[],
+        size=1,
+        submitted_by=engineer,
+    )
+
+
 def test_a_judge_is_named_is_another_model_and_is_pinned(
     as_engineer: Principal, team: Team, engineer: User, adult: DatasetVersion
 ) -> None:
@@ -471,15 +483,7 @@ def test_what_is_to_be_known_of_a_served_judge_is_said_of_a_model_whose_files_ar
     team: Team, engineer: User, adult: DatasetVersion
 ) -> None:
     policy, data = publish(principal=None, source=JUDGED), with_egress(adult, HERE)
-    here = ModelVersion.objects.create(
-        model=Model.objects.create(name="local", team=team, owner=engineer, modality="causal_lm"),
-        version="1",
-        digest="sha256:" + "c" * 64,
-        format="safetensors",
-        files=[],
-        size=1,
-        submitted_by=engineer,
-    )
+    here = local_writer(team, engineer)
     found = plan_of(
         here, data, policy, judge_version=writer(team, engineer, "judge"), budget=Budget(max_requests=10)
     )
@@ -571,12 +575,51 @@ def test_a_reference_may_be_named_is_another_model_and_is_pinned(
         Audit.objects.filter(pk=audit.pk).update(reference_version=None)
 
 
-def test_what_compares_with_no_reference_does_not_pin_one(
-    team: Team, engineer: User, adult: DatasetVersion, income: ModelVersion, release_gate: PolicyVersion
+def test_what_compares_with_no_reference_does_not_pin_one_and_says_so(
+    as_engineer: Principal, adult: DatasetVersion, income: ModelVersion, release_gate: PolicyVersion
 ) -> None:
+    """A card must not name as asked a model that no run asked: the digest of the audit would not hold it."""
     other = child_of(None, income)
     plans = [plan_of(income, adult, release_gate, reference_version=each) for each in (None, other)]
-    assert plans[0] == plans[1]
+    assert plans[0].digest == plans[1].digest
+    assert plans[0].items == plans[1].items
+    (said,) = set(plans[1].warnings) - set(plans[0].warnings)
+    assert str(other) in said
+    audit = services.submit(
+        principal=as_engineer,
+        model_version=income,
+        dataset_version=adult,
+        policy_versions=[release_gate],
+        judge_version=other,
+        reference_version=other,
+    )
+    assert (audit.judge_version, audit.reference_version) == (None, None)
+
+
+def test_models_that_are_priced_in_several_currencies_are_not_asked_under_one_budget(
+    team: Team, engineer: User, adult: DatasetVersion, with_reference: PolicyVersion
+) -> None:
+    """Not even where the audited model costs nothing, so that each fits it."""
+    data = with_egress(adult, HERE)
+    model = local_writer(team, engineer)
+    judge, reference = (
+        continuing(team, engineer, name, currency=currency)
+        for name, currency in (("judge", "USD"), ("reference", "EUR"))
+    )
+    judged = publish(principal=None, source=JUDGED.replace("item: change", "item: judged"))
+    policies = [judged, with_reference]
+    for one in policies:
+        (item,) = plan_of(model, data, one, judge_version=judge, reference_version=reference).items
+        assert not item.refusal
+    with pytest.raises(DomainError) as refused:
+        services.plan(
+            model_version=model,
+            dataset_version=data,
+            policy_versions=policies,
+            judge_version=judge,
+            reference_version=reference,
+        )
+    assert refused.value.code == "mixed_currencies"
 
 
 @pytest.mark.parametrize("role", [Role.REGULATOR, Role.ENGINEER, None])
