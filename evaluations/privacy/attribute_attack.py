@@ -61,11 +61,13 @@ def _guess(
         max_leaf_nodes=15,
         l2_regularization=1.0,
         early_stopping=False,
-        categorical_features=categorical,
         class_weight="balanced",
         random_state=0,
     )
-    return np.asarray(trees.fit(features[fit], group[fit]).predict(features[tell]), dtype=np.int64)
+    held = ~np.isnan(features[fit]).all(axis=0)  # scikit-learn cannot bin a column that holds nothing
+    trees.set_params(categorical_features=[one for one, kept in zip(categorical, held, strict=True) if kept])
+    fitted = trees.fit(features[fit][:, held], group[fit])
+    return np.asarray(fitted.predict(features[tell][:, held]), dtype=np.int64)
 
 
 def _said(answers: Answers, j: int) -> NDArray[np.float64]:

@@ -141,8 +141,8 @@ class Memorisation:
             "with too few canaries for an upper end it is log2|R|. Not memorised: 4.3 bits at a share of .05. "
             "`confounded` where control_p is below its limit",
             reference=SECRET_SHARER,
-            plain="One in twenty of the secrets planted in the training data (or the share set) is guessed earlier than "
-            "others of its kind by {value} or more: each bit halves the guesses.",
+            plain="One in twenty of the secrets planted in the training data (or the share set) is guessed earlier "
+            "than others of its kind by {value} or more: each bit halves the guesses.",
         ),
         MetricSpec(
             name="largest_exposure",

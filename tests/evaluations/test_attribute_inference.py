@@ -288,6 +288,14 @@ def test_of_images_the_adversary_knows_the_label_alone(tmp_path: Path) -> None:
     assert any("not the image" in warning for warning in result.warnings)
 
 
+@pytest.mark.parametrize("number", [np.inf, np.nan, 1.0])
+def test_columns_that_tell_nothing_are_borne(number: float, tmp_path: Path) -> None:
+    table = people(200).assign(z=number)
+    table.loc[3, "z"] = 2.0  # a half without it holds nothing
+    model = make.Answering(lambda rows: two(np.full(len(rows), 0.5)))
+    assert metric(run(table, model, tmp_path), "worst_advantage", "all")[0] == 0
+
+
 def test_numbers_beyond_what_a_float_holds_exactly_are_columns_like_others(tmp_path: Path) -> None:
     table = people(200).assign(account=2**60 + np.arange(200))
     roles = {**make.TABULAR_ROLES, "account": Role.INPUT}
