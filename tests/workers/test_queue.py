@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from kombu import Connection, Consumer, Queue
+from pgmq import PGMQueue
 
 from auditor.core.queue import celery
 
@@ -64,3 +65,54 @@ def test_a_message_wakes_the_worker_that_listens(connect: Callable[[str], Connec
         later.join()
     assert got == ["wake"]
     assert time.monotonic() - begun < celery.conf.broker_transport_options["polling_interval"]
+
+
+def throttles(queue: str) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT throttle_interval_ms FROM pgmq.notify_insert_throttle WHERE queue_name = %s", [queue]
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "SELECT pgmq.enable_notify_insert('older_work', 250)",  # as an earlier version of the service made it
+        "SELECT pgmq.disable_notify_insert('older_work')",
+        "TRUNCATE pgmq.notify_insert_throttle",  # what a crash of the database does to an unlogged table
+    ],
+)
+def test_a_queue_that_announces_otherwise_or_no_more_is_mended_by_the_next_to_open_it(
+    connect: Callable[[str], Connection], spoilt: str
+) -> None:
+    queue = Queue("work", routing_key="work")
+    with connect("older_") as before:
+        before.Producer().publish("kept", routing_key="work", declare=[queue])
+    with connection.cursor() as cursor:
+        cursor.execute(spoilt)
+    got: list[Any] = []
+    with connect("older_") as listener:
+        Consumer(listener, [queue], callbacks=[lambda body, _: got.append(body)]).consume()
+        listener.drain_events(timeout=60)
+    assert got == ["kept"]
+    assert throttles("older_work") == [0]
+
+
+def test_a_failure_between_queue_and_trigger_leaves_neither_and_the_next_makes_both(
+    connect: Callable[[str], Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*ignored: Any, **more: Any) -> None:
+        raise RuntimeError("killed here")
+
+    queue = Queue("work", routing_key="work")
+    with connect("half_") as opened, monkeypatch.context() as broken:
+        broken.setattr(PGMQueue, "enable_notify", fail)
+        with pytest.raises(RuntimeError, match="killed here"):
+            Consumer(opened, [queue])
+        broken.undo()
+        # the same connection is usable, of a pool that has one alone, and no lock is left
+        with connect("half_") as other:
+            Consumer(other, [queue])
+        Consumer(opened, [queue])
+    assert throttles("half_work") == [0]
