@@ -73,7 +73,7 @@ class AttributeInference:
             formula="largest advantage of all sensitive columns; bounds of the largest true one, whichever it is, from "
             "intervals that hold for all columns at once (Bonferroni)",
             reference=f"{JAYARAMAN}; Dunn 1961, JASA 56:52",
-            plain="For the attribute that it betrays most, the model makes guesses {value} better.",
+            plain="For the attribute that it betrays most, the model changes the share of right guesses by {value}.",
         ),
         MetricSpec(
             name="attribute_advantage",
@@ -83,7 +83,7 @@ class AttributeInference:
             formula="balanced accuracy of the attack − of the imputation on the same rows = mean over the attribute's "
             f"values of value_advantage; both are {GUESS}. MOVER over Newcombe's paired intervals",
             reference=f"{JAYARAMAN}; {MOVER}",
-            plain="With the model's help this attribute is guessed {value} better than without.",
+            plain="With the model's help, the share of right guesses of this attribute changes by {value}.",
             sliced=True,
         ),
         MetricSpec(
@@ -94,7 +94,7 @@ class AttributeInference:
             formula="of the rows with this value, the share that the attack guesses right − the share that the "
             "imputation does; Newcombe's paired interval, clustered where rows are",
             reference=NEWCOMBE,
-            plain="Of those with this value {value} more are guessed right with the model's help.",
+            plain="Of those with this value, the share guessed right changes by {value} with the model's help.",
             sliced=True,
         ),
         MetricSpec(
@@ -128,7 +128,8 @@ class AttributeInference:
             formula="advantage on rows the model was trained on − on rows it was not: what it remembers, apart from "
             "what it learnt of people in general; MOVER of both intervals",
             reference=JAYARAMAN,
-            plain="People in the training data are guessed {value} better than others by the model's help.",
+            plain="What the model's help adds for people in the training data, less what it adds for others, is "
+            "{value}.",
             sliced=True,
         ),
     )

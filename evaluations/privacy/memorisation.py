@@ -224,7 +224,7 @@ class Memorisation:
             direction=Direction.LOWER,
             formula="verbatim_rate − verbatim_rate_unseen; Newcombe's method 10 over Wilson bounds",
             reference=f"{EXTRACTION}; Newcombe 1998, Statistics in Medicine 17:873",
-            plain="The model recites more of what it was trained on than of other passages by {value}.",
+            plain="The share recited of passages that the model was trained on, less that of others, is {value}.",
         ),
         MetricSpec(
             name="discoverable_rate",
