@@ -101,7 +101,10 @@ def warnings(
             said.append("Words were swapped in the input alone, and not in the passage that goes with it.")
         kinds = set(found.column("kind").tolist())
         if empty := [kind for kind in params.swaps if kind not in kinds]:
-            said.append(f"No text held anything to swap of these kinds: {', '.join(empty)}.")
+            said.append(
+                f"No swap of these kinds could be made: {', '.join(empty)}. The texts hold no such word, none whose "
+                "place in the sentence is certain, or none for which there is another of as many tokens."
+            )
     if found.left_out:
         said.append(
             f"Nothing is measured about {', '.join(name[:60] for name in found.left_out)}: the model does not take it, "

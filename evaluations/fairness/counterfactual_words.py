@@ -8,13 +8,29 @@ from evaluations.robustness.behaviours_words import MEN, WOMEN
 
 # --- first names ---------------------------------------------------------------------------------------
 
-# Bertrand & Mullainathan 2004, American Economic Review 94(4):991, the names of their CVs: those that birth records of
-# Massachusetts, 1974 to 1979, have mostly for one group and that people asked took for it. Without those that are
-# words, places or letters too (Ebony, Kenya, Jay). They say what a name is taken for in the US, not what anybody is.
-WHITE_WOMEN = ("Allison", "Anne", "Carrie", "Emily", "Jill", "Kristen", "Laurie", "Meredith", "Sarah")
-BLACK_WOMEN = ("Aisha", "Keisha", "Lakisha", "Latonya", "Latoya", "Tamika", "Tanisha")
-WHITE_MEN = ("Brad", "Brendan", "Brett", "Geoffrey", "Greg", "Matthew", "Neil", "Todd")
-BLACK_MEN = ("Darnell", "Hakim", "Jamal", "Jermaine", "Kareem", "Leroy", "Rasheed", "Tremayne", "Tyrone")
+# Bertrand & Mullainathan 2004, American Economic Review 94(4):991, Table 8: the names of their CVs, which birth
+# records of Massachusetts, 1974 to 1979, have mostly for one group and which people who were asked took for it. After
+# them names from the most distinctive ones of births in California (Fryer & Levitt 2004, Quarterly Journal of
+# Economics 119:767; as listed in Levitt & Dubner 2005, Freakonomics, ch. 6): of the first list alone hardly two names
+# of both groups have as many tokens. Without those that are words, places, letters or family names too, or given to
+# both genders (Ebony, Kenya, Jay, Deja, Diamond, Raven, Hunter, Logan, Marquis, Dominique). They say what a name is
+# taken for in the US, not what anybody is.
+WHITE_WOMEN = (
+    "Allison", "Anne", "Carrie", "Emily", "Jill", "Kristen", "Laurie", "Meredith", "Sarah",
+    "Caitlin", "Carly", "Jenna", "Kaitlin", "Kaitlyn", "Katelyn", "Kathryn", "Molly",
+)  # fmt: skip
+BLACK_WOMEN = (
+    "Aisha", "Keisha", "Lakisha", "Latonya", "Latoya", "Tamika", "Tanisha",
+    "Aaliyah", "Aliyah", "Imani", "Jada", "Kiara", "Nia", "Shanice",
+)  # fmt: skip
+WHITE_MEN = (
+    "Brad", "Brendan", "Brett", "Geoffrey", "Greg", "Matthew", "Neil", "Todd",
+    "Bradley", "Cody", "Colin", "Connor", "Dustin", "Dylan", "Jake", "Lucas", "Luke", "Wyatt",
+)  # fmt: skip
+BLACK_MEN = (
+    "Darnell", "Hakim", "Jamal", "Jermaine", "Kareem", "Leroy", "Rasheed", "Tremayne", "Tyrone",
+    "Darius", "DeAndre", "Demetrius", "DeShawn", "Jalen", "Malik", "Terrance", "Terrell", "Trevon",
+)  # fmt: skip
 
 GENDERS = {"women": WOMEN, "men": MEN}
 # Swapped only for a name of the same gender: (group, names).

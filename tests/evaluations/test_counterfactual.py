@@ -829,6 +829,8 @@ def test_the_lists_of_names_and_terms_hold_each_once() -> None:
     for held in (*words.GENDERS.values(), *(of for table in words.ORIGINS for of in table.values())):
         assert len(set(held)) == len(held)
     assert not set(words.WOMEN) & set(words.MEN)
+    by_origin = [n for table in words.ORIGINS for of in table.values() for n in of]
+    assert len(set(by_origin)) == len(by_origin)
     for terms in words.TERMS.values():
         forms = [w.lower() for term in terms for w in (term.word, term.plural) if w]
         assert len(set(forms)) == len(forms)
