@@ -44,7 +44,8 @@ def measured() -> dict[str, Any]:
             initializer_range=0.02,
         )
         model: Any = load(ref)
-        network = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        network = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        network = network.eval().to(model.device)
     pairs = asked(model.tokenizer)
 
     def ours() -> list[float]:
@@ -85,7 +86,7 @@ def plainly(network: Any, tokenizer: Any, pairs: list[tuple[str, str]]) -> list[
         before = [len(ids) for ids in tokenizer([prefix for prefix, _ in held])["input_ids"]]
         read = tokenizer(
             [prefix + text for prefix, text in held], padding=True, padding_side="right", return_tensors="pt"
-        )
+        ).to(network.device)
         with torch.inference_mode():
             logits = network(**read).logits[:, :-1]
         ids, seen = read["input_ids"][:, 1:], read["attention_mask"][:, 1:].clone()
