@@ -19,6 +19,7 @@ from auditor.policies.models import PolicyVersion
 from auditor.registry.models import DatasetVersion, ModelVersion
 from evaluations.endpoints import EndpointSpec, RestMapping
 from tests.endpoints import put_endpoint
+from tests.factories import a_model, a_version
 from workers import scores, supervise
 from workers.isolation import collect
 
@@ -208,6 +209,29 @@ def test_what_a_killed_worker_left_is_kept_when_its_folder_is_swept(
     supervise.sweep()
     assert names(scores.folder(audit, income)) == [NAME]
     assert not list(out.parent.parent.iterdir())
+
+
+def test_what_a_reference_answered_to_a_killed_worker_is_its_own_and_kept(
+    audit: Audit, out: Path, income: ModelVersion, team: Team, engineer: User
+) -> None:
+    base = a_version(a_model(team, engineer, name="base"), digest="ba5e")
+    pinned = {f.name: getattr(audit, f.name) for f in Audit._meta.fields if f.name not in ("id", "ordinal")}
+    referred = Audit.objects.create(**{**pinned, "ordinal": 2, "reference_version": base})
+    run = EvaluationRun.objects.create(
+        audit=referred,
+        item="members",
+        position=0,
+        evaluation="privacy.membership",
+        evaluation_version="1",
+        status=RunStatus.LOST,
+    )
+    out.parent.rename(out.parent.with_name(run.pk))
+    theirs = out.parent.with_name(run.pk) / "reference" / "scores"
+    theirs.mkdir(parents=True)
+    (theirs / OTHER).write_bytes(b"answers of the reference")
+    supervise.sweep()
+    assert names(scores.folder(referred, income)) == [NAME]
+    assert names(scores.folder(referred, base)) == [OTHER]
 
 
 def test_a_keeper_that_is_killed_loses_nothing(
