@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks NAME | --all`: our way against the way it replaces, paired, equality first.
 
 Each benchmark prints one JSON object last: both times, their ratio, and that the results were equal.
-Only the ratio travels between machines.
+Only the ratio travels between machines. `refusals` times nothing: it holds a detector against people's labels.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ NAMES = (
     "image_attack",
     "shap_text",
     "exposure",
+    "refusals",
 )
 
 

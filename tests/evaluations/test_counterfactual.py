@@ -27,10 +27,10 @@ from evaluations.fairness import counterfactual_swaps as swaps
 from evaluations.fairness import counterfactual_words as words
 from evaluations.fairness.counterfactual import CounterfactualParams
 from evaluations.fairness.counterfactual_records import Found, collect
-from evaluations.fairness.counterfactual_refusals import refuses
 from evaluations.fairness.counterfactual_scores import measure, rate_of
 from evaluations.models import loader
 from evaluations.models.protocol import Generation
+from evaluations.safety.refusals import refuses
 from evaluations.spec import EvaluationError, EvaluationResult, Metric, MetricStatus, Role, ShardState
 from tests.evaluations import lm, make, seq
 from tests.evaluations.cases.fairness_counterfactual import ENDINGS, MEN, WOMEN, favouring, has_woman, people
