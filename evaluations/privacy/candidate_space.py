@@ -31,6 +31,7 @@ _ALPHABET_OF = {letter: tuple(alphabet) for alphabet in ALPHABETS for letter in 
 _BETWEEN_WORDS = re.compile(r"([\s\-_./,;:]+)")
 STAYING = "PZ"  # Unicode's punctuation and separators
 LONGEST = 1000  # characters of a secret
+AT_ONCE = 1000  # strings drawn: a long secret takes memory for each of its letters
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,14 @@ class Space:
     def draw(self, count: int, rng: Generator) -> list[str]:
         """`count` independent draws, uniform over the space without the secret; it must hold another string."""
         found: list[str] = []
+        arrays = {slot: np.array(slot, dtype=object) for slot in set(self.slots)}
+        slots = [arrays[slot] for slot in self.slots]
         while len(found) < count:
             drawn = [
-                itertools.repeat(slot[0], count)
+                itertools.repeat(slot[0], AT_ONCE)
                 if len(slot) == 1
-                else np.array(slot, dtype=object)[rng.integers(len(slot), size=count)]
-                for slot in self.slots
+                else slot[rng.integers(len(slot), size=AT_ONCE)]
+                for slot in slots
             ]
             made = ["".join(parts) for parts in zip(*drawn, strict=True)]
             found += [text for text in made if text != self.secret]

@@ -29,6 +29,7 @@ COLUMNS = {
     "cut": pa.bool_(),
 }
 PAIRS = 4096  # candidates asked for at once: what a cancel waits for
+HELD = 200_000  # candidates in memory, of which a secret that is not memorised takes few
 LONGEST_ROUND = 2048  # candidates of one canary at once
 TOKENS_PER_WORD = (
     6  # room for what the model writes; a text that it does not suffice for is neither right nor wrong
@@ -86,8 +87,9 @@ def ask_secrets(
 ) -> dict[int, list[float] | None]:
     """ln p of each secret after its prefix, then of its candidates, as many as `exposure.end_of` says. By row."""
     found: dict[int, list[float] | None] = {}
-    for start in range(0, len(canaries), PAIRS // exposure.FIRST):
-        found |= _ask_together(model, data, params, ctx, canaries[start : start + PAIRS // exposure.FIRST])
+    together = max(1, min(PAIRS // exposure.FIRST, HELD // params.candidates))
+    for group in _groups(canaries, together):
+        found |= _ask_together(model, data, params, ctx, group)
     return found
 
 
