@@ -11,7 +11,8 @@ from auditor.accounts.models import Team, User
 from auditor.audits import leases, services
 from auditor.audits.models import Audit, AuditStatus
 from auditor.policies.models import PolicyVersion
-from auditor.registry.models import DatasetVersion, ModelVersion
+from auditor.policies.services import publish
+from auditor.registry.models import Dataset, DatasetVersion, ModelVersion
 from auditor.reports import services as reports
 from evaluations.stats import smallest_detectable_effect
 from tests import factories
@@ -54,14 +55,38 @@ def test_a_form_without_a_policy_is_refused_beside_the_field(
     assert not Audit.objects.exists()
 
 
+ASKING = """
+schema: policy/1
+name: asking
+title: Asks two others
+suite:
+  - {item: judged, evaluation: quality.judge}
+  - {item: members, evaluation: privacy.membership}
+controls:
+  - {id: QUAL-01, title: Judged, area: quality, item: judged, metric: judged_rate, comparison: ">=", limit: 0.5}
+  - {id: PRIV-01, title: Hidden, area: privacy, item: members, metric: auc, comparison: "<=", limit: 0.6}
+"""
+
+
 def test_a_judge_and_a_reference_are_chosen_in_the_form_and_shown_with_what_was_frozen(
-    browse: Browse, engineer: User, team: Team, data: DatasetVersion, release_gate: PolicyVersion
+    browse: Browse, engineer: User, team: Team
 ) -> None:
     version, judge, reference = (
-        factories.a_version(factories.a_model(team, engineer, name=name), digest=4 * digit)
+        factories.a_version(factories.a_model(team, engineer, name, modality="causal_lm"), digest=4 * digit)
         for name, digit in (("income", "a"), ("judge", "b"), ("base", "c"))
     )
-    sent = {"version": version.pk, "dataset": data.pk, "policies": ["release-gate"]}
+    publish(principal=None, source=ASKING)
+    data = DatasetVersion.objects.create(
+        dataset=Dataset.objects.create(name="texts", team=team),
+        version="1",
+        digest="sha256:" + "d" * 64,
+        format="csv",
+        size=10,
+        rows=1000,
+        roles={"text": "input", "seen": "member"},
+        submitted_by=engineer,
+    )
+    sent = {"version": version.pk, "dataset": data.pk, "policies": ["asking"]}
     answer = browse(engineer).post("/audits/new/", {**sent, "reference": version.pk})
     assert answer.status_code == 422
     assert "cannot be its own reference" in text_of(answer)
