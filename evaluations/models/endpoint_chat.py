@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,8 +12,9 @@ from evaluations.engine.endpoint_client import EndpointClient, Outcome, Request
 from evaluations.models.endpoint import EndpointModel, expected_tokens
 from evaluations.models.label_parsing import label_of
 from evaluations.models.loader import agreed_labels
-from evaluations.models.openai_replies import PROBE_TOKENS, calls_itself, generation, sampling
+from evaluations.models.openai_replies import PROBE_TOKENS, calls_in, calls_itself, generation, sampling
 from evaluations.models.protocol import Generation, Model, Scores
+from evaluations.models.tool_calls import ToolCall
 from evaluations.spec import Access, GenerationSettings, Modality, ModelRef
 
 if TYPE_CHECKING:
@@ -44,6 +46,16 @@ class ChatModel(EndpointModel):
         outcomes = self._ask(prompts, settings, seeds)
         return [generation(outcome, settings.stop) for outcome in outcomes]
 
+    def generate_with_tools(
+        self,
+        prompts: Sequence[str],
+        tools: Sequence[dict[str, Any]],
+        settings: GenerationSettings,
+        seeds: Sequence[int],
+    ) -> list[tuple[Generation, tuple[ToolCall, ...]]]:
+        outcomes = self._ask(prompts, settings, seeds, tools)
+        return [(generation(outcome, settings.stop), calls_in(outcome)) for outcome in outcomes]
+
     def probe(self, data: Dataset) -> dict[str, str | tuple[float, ...]]:
         settings = GenerationSettings(max_new_tokens=PROBE_TOKENS)
         outcomes = self._ask(list(PROBES.values()), settings, [0] * len(PROBES))
@@ -52,9 +64,14 @@ class ChatModel(EndpointModel):
         return {**calls_itself([o.body for o in outcomes]), **answers}
 
     def _ask(
-        self, prompts: Sequence[str], settings: GenerationSettings, seeds: Sequence[int]
+        self,
+        prompts: Sequence[str],
+        settings: GenerationSettings,
+        seeds: Sequence[int],
+        tools: Sequence[dict[str, Any]] = (),
     ) -> list[Outcome]:
         requests = []
+        described = json.dumps(tools, ensure_ascii=False) if tools else ""
         for prompt, seed in zip(prompts, seeds, strict=True):
             system = [{"role": "system", "content": settings.system}] if settings.system else []
             body: dict[str, Any] = {
@@ -64,7 +81,9 @@ class ChatModel(EndpointModel):
             }
             if self.spec.logprobs:
                 body["logprobs"] = True
-            tokens = expected_tokens(settings.system + prompt, settings.max_new_tokens)
+            if tools:
+                body["tools"] = list(tools)
+            tokens = expected_tokens(settings.system + prompt + described, settings.max_new_tokens)
             requests.append(
                 Request(PATH, body, expected_tokens=tokens, apart=seed if settings.temperature > 0 else 0)
             )

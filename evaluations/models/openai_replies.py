@@ -8,6 +8,7 @@ from typing import Any
 
 from evaluations.engine.endpoint_client import Outcome
 from evaluations.models.protocol import Generation
+from evaluations.models.tool_calls import ToolCall, calls_of
 from evaluations.spec import GenerationSettings
 
 STOPS = 4  # that such services take; all are looked for in the answer again
@@ -48,6 +49,16 @@ def generation(outcome: Outcome, stop: Sequence[str]) -> Generation:
         cut=ended == "length",
         logprob=_logprob(choice),
     )
+
+
+def calls_in(outcome: Outcome) -> tuple[ToolCall, ...]:
+    """The tools that a chat answer calls, in the form of today or in the older one of a single function."""
+    choice = first_choice(outcome.body) if outcome.kind == "ok" else None
+    message = choice.get("message") if choice else None
+    if not isinstance(message, dict):
+        return ()
+    older = message.get("function_call")
+    return calls_of(message.get("tool_calls")) + calls_of([older] if older else [])
 
 
 def first_choice(body: Any) -> dict[str, Any] | None:

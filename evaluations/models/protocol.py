@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from evaluations.data.dataset import Dataset
     from evaluations.models.image_units import Units
+    from evaluations.models.tool_calls import ToolCall
 
 
 @dataclass
@@ -238,6 +239,21 @@ class Conversationalist(Protocol):
         self, conversations: Sequence[Sequence[Turn]], settings: GenerationSettings, seeds: Sequence[int]
     ) -> list[Generation]:
         """The next message of the assistant in each conversation, in order; `seeds` as for `generate`."""
+        ...
+
+
+@runtime_checkable
+class ToolUser(Model, Protocol):
+    """A generator that can be offered tools: a chat service. None of them is ever carried out."""
+
+    def generate_with_tools(
+        self,
+        prompts: Sequence[str],
+        tools: Sequence[dict[str, Any]],
+        settings: GenerationSettings,
+        seeds: Sequence[int],
+    ) -> list[tuple[Generation, tuple[ToolCall, ...]]]:
+        """One text per prompt, and the calls that it asks for; `seeds` as for `generate`."""
         ...
 
 
