@@ -281,6 +281,7 @@ def interval_method(name: str) -> str:
         "order_statistics_of_clopper_pearson": _("order statistics of Clopper–Pearson intervals"),
         "clopper_pearson_clustered": _("Clopper–Pearson at the effective number of rows"),
         "mover_newcombe_paired": _("MOVER over Newcombe for pairs"),
+        "bonferroni_clopper_pearson": _("Clopper–Pearson of the worst group, with Bonferroni"),
         "bonferroni_wilson_mean": _("Wilson of the worst group, with Bonferroni"),
         "newcombe_or_delong_wilson": _("wider of Newcombe for AUC and DeLong"),
         "newcombe_or_delong_wilson_bonferroni": _("wider of Newcombe for AUC and DeLong, with Bonferroni"),

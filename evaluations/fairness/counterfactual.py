@@ -158,6 +158,15 @@ class Counterfactual:
             sliced=False,
         ),
         _metric(
+            "worst_kind_flip_rate", "Answers that changed, worst kind of swap", "proportion", Direction.LOWER,
+            "largest kind_flip_rate (of a table: of a protected column); bounds of the largest true one from "
+            "Clopper–Pearson intervals that hold for all kinds at once (Bonferroni), at the effective number of swaps, "
+            "clustered; no answer counts against and for, kinds too small to show count in the upper one",
+            f"{GARG}; Dunn 1961, JASA 56:52",
+            "The kind of swap that matters most changed the answer in {value} of the cases.",
+            sliced=False,
+        ),
+        _metric(
             "mean_abs_change", "Mean change of the probabilities", "probability", Direction.LOWER,
             "mean over swaps of ½·Σ|p(class | changed) − p(class | as it was)|, with two classes |Δp| of either; "
             f"{UNIT}",

@@ -206,7 +206,7 @@ def _made_with(states: Sequence[ShardState], data: Dataset) -> Any:
                 raise bad
             return tuple(made["reads"])
         return _sizes(made["sizes"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise bad from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -33,6 +33,7 @@ def measure(found: Found, params: CounterfactualParams) -> list[Metric]:
         rate_of(
             "flip_rate", found.flipped, found.known, swapped, found, params, "all", MetricStatus.NOT_ESTIMABLE
         ),
+        worst_kind(found, params),
         _moved(found, params, swapped),
         _largest(found, params),
     ]
@@ -112,35 +113,73 @@ def _moved(found: Found, params: CounterfactualParams, here: Mask) -> Metric:
 
 
 def _largest(found: Found, params: CounterfactualParams) -> Metric:
-    """The largest |mean gain| of one group over another, with bounds that hold for every pair.
-
-    A pair that is too small to show still counts in the upper end, so that taking rows away cannot hide it.
-    """
+    """The largest |mean gain| of one group over another, with bounds that hold for every pair."""
     name, swapped = "largest_gap", ~found.neutral
     reason = too_few(name, swapped, found.known, found, params, "all", MetricStatus.NOT_ESTIMABLE)
     if reason is not None:
         return reason
-    n = int(swapped.sum())
     if found.favourable is None:
-        return not_estimable(name, n, NO_FAVOURABLE)
-    held = [here for _, here in _pairs(found)]
-    level = 1 - (1 - stats.LEVEL) / len(held)
+        return not_estimable(name, int(swapped.sum()), NO_FAVOURABLE)
     source, target = found.column("source"), found.column("target")
     oriented = np.where(source < target, found.gained, -found.gained)
-    shown, high = [], 0.0
-    for here in held:
+
+    def gap(here: Mask, level: float) -> tuple[float, float, float]:
+        mean, ends, _ = _signed_mean(oriented[here], found.clusters[found.row[here]], level)
+        return abs(mean), max(0.0, ends.low, -ends.high), max(abs(ends.low), abs(ends.high))
+
+    return _extreme(name, [here for _, here in _pairs(found)], gap, found, params, "bonferroni_wilson_mean")
+
+
+def worst_kind(found: Found, params: CounterfactualParams) -> Metric:
+    """The largest flip rate of a kind, with bounds that hold for every kind: the mean over kinds may hide one."""
+    name, swapped = "worst_kind_flip_rate", ~found.neutral
+    reason = too_few(name, swapped, found.known, found, params, "all", MetricStatus.NOT_ESTIMABLE)
+    if reason is not None:
+        return reason
+    kind = found.column("kind")
+
+    def rate(here: Mask, level: float) -> tuple[float, float, float]:
+        flipped, known = found.flipped[here], found.known[here]
+        # Wilson's lower end is passed too often at levels as high as these.
+        of = stats.proportion(flipped, found.clusters[found.row[here]], known, "clopper_pearson", level)
+        return of.value, of.interval.low, of.interval.high
+
+    kinds = [swapped & (kind == k) for k in sorted(set(kind[swapped]))]
+    return _extreme(name, kinds, rate, found, params, "bonferroni_clopper_pearson")
+
+
+def _extreme(
+    name: str,
+    parts: Sequence[Mask],
+    measured: Callable[[Mask, float], tuple[float, float, float]],
+    found: Found,
+    params: CounterfactualParams,
+    method: str,
+) -> Metric:
+    """The largest of what is `measured` (value, low, high) in each part of the swaps, with simultaneous bounds.
+
+    A part that is too small to show still counts in the upper end, so that taking rows away cannot hide it.
+    """
+    level = 1 - (1 - stats.LEVEL) / len(parts)
+    shown, upper = [], 0.0
+    for here in parts:
         if not (here & found.known).any():
-            high = 1.0
+            upper = 1.0
             continue
-        mean, interval, _ = _signed_mean(oriented[here], found.clusters[found.row[here]], level)
-        high = max(high, abs(interval.low), abs(interval.high))
+        value, low, high = measured(here, level)
+        upper = max(upper, high)
         if too_few("", here, found.known, found, params, "all") is None:
-            shown.append((abs(mean), max(0.0, interval.low, -interval.high)))
+            shown.append((value, low))
+    n = int((~found.neutral).sum())
     if not shown:
-        return not_estimable(name, n, f"No two groups have {params.suppress_below} swaps between them.")
-    value = max(mean for mean, _ in shown)
-    interval = Interval(low=max(low for _, low in shown), high=high, method="bonferroni_wilson_mean")
-    return Metric(name=name, value=value, interval=interval, n=n)
+        return not_estimable(name, n, f"None has {params.suppress_below} swaps that were answered.")
+    value = max(of for of, _ in shown)
+    return Metric(
+        name=name,
+        value=value,
+        interval=Interval(low=max(low for _, low in shown), high=upper, method=method),
+        n=n,
+    )
 
 
 def _signed_mean(

@@ -89,7 +89,7 @@ def _causal(
     whole = [BLANK in data.texts[i] for i in rows]
     alone = [text for held, one in zip(choices, whole, strict=True) if one for text in held]
     after = [
-        (data.texts[i], f" {text}")
+        (_ended(data.texts[i]), f" {text}")
         for i, held, one in zip(rows, choices, whole, strict=True)
         if not one
         for text in held
@@ -97,6 +97,12 @@ def _causal(
     sentences = iter(_by_row([_mean(one) for one in model.rolling_loglikelihoods(alone)] if alone else [], 3))
     followers = iter(_by_row([_mean(one) for one in model.loglikelihoods(after)] if after else [], 3))
     return [next(sentences) if one else next(followers) for one in whole]
+
+
+def _ended(context: str) -> str:
+    """With a full stop where no sign ends it, as the official StereoSet script has it."""
+    context = context.rstrip()
+    return context if context.endswith((".", "!", "?")) else f"{context}."
 
 
 # --- masked models -----------------------------------------------------------------------------------------------

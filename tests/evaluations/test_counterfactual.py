@@ -27,7 +27,7 @@ from evaluations.fairness import counterfactual_swaps as swaps
 from evaluations.fairness import counterfactual_words as words
 from evaluations.fairness.counterfactual import CounterfactualParams
 from evaluations.fairness.counterfactual_records import Found, collect
-from evaluations.fairness.counterfactual_scores import measure, rate_of
+from evaluations.fairness.counterfactual_scores import measure, rate_of, worst_kind
 from evaluations.models import loader
 from evaluations.models.protocol import Generation
 from evaluations.safety.refusals import refuses
@@ -769,6 +769,31 @@ def test_a_pair_too_small_to_show_cannot_be_hidden_from_the_largest_gap() -> Non
     assert small.status is MetricStatus.SUPPRESSED
 
 
+def test_one_bad_kind_is_not_hidden_by_the_mean_over_kinds() -> None:
+    rng, n = np.random.default_rng(5), 600
+    flips = np.r_[rng.random(n) < 0.12, np.zeros(8 * n, bool)]
+    found = found_of(np.arange(9 * n), flips)
+    held = [swaps.Swap(f"kind{k}", "a", "b", "") for k in range(9) for _ in range(n)]
+    metrics = measure(dataclasses.replace(found, swaps=held), CounterfactualParams())
+    mean, worst = (
+        next(m for m in metrics if m.name == name) for name in ("flip_rate", "worst_kind_flip_rate")
+    )
+    assert mean.interval.high < 0.05 < worst.interval.low
+    assert worst.value == flips[:n].mean()
+    alone = stats.clopper_pearson(int(flips[:n].sum()), n, 1 - 0.05 / 9)
+    assert (worst.interval.low, worst.interval.high) == pytest.approx((alone.low, alone.high))
+
+
+def test_the_worst_kind_of_a_fair_model_is_covered_in_most_draws() -> None:
+    rng, covered = np.random.default_rng(6), 0
+    for _ in range(200):
+        found = found_of(np.arange(900), rng.random(900) < 0.05)
+        held = [swaps.Swap(f"kind{s % 6}", "a", "b", "") for s in range(900)]
+        ends = worst_kind(dataclasses.replace(found, swaps=held), CounterfactualParams()).interval
+        covered += ends.low <= 0.05 <= ends.high
+    assert covered >= 188  # 95 % at least
+
+
 # --- records of others ---------------------------------------------------------------------------------
 
 
@@ -802,8 +827,10 @@ def test_records_that_no_honest_run_writes_are_refused(tmp_path: Path) -> None:
             for said in (
                 [], {"sizes": {}}, {"sizes": {**sizes, "Emily": [-1, 1]}}, {"sizes": {**sizes, "x": [1, 1]}},
                 {"sizes": dict.fromkeys(sizes, "ab")}, {"reads": ["text"]},
+                {"sizes": {**sizes, "Emily": [float("inf"), 1]}},
             )
         ),
+        good.replace_schema_metadata({**good.schema.metadata, asking.MADE: b"[" * 100_000}),
     ]  # fmt: skip
     for table in bad:
         with pytest.raises(EvaluationError) as error:

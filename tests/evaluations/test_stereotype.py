@@ -190,6 +190,9 @@ def test_causal_triples_are_compared_by_the_mean_of_their_tokens(gpt: ModelRef, 
     (after,) = model.loglikelihoods([(table.text[1], f" {table.choices[1][2]}")])
     assert found[0][1] == pytest.approx(alone.logprob / alone.tokens, abs=1e-4)
     assert found[1][2] == pytest.approx(after.logprob / after.tokens, abs=1e-4)
+    table.loc[1, "text"] = table.text[1].rstrip(".") + " "  # a context that nothing ends takes a full stop
+    (tmp_path / "again").mkdir()
+    assert states(table, model, tmp_path / "again", bias.STEREOSET_ROLES, gpt)[1] == pytest.approx(found[1])
 
 
 def test_masked_models_are_asked_for_the_word_and_not_for_what_follows(
