@@ -61,6 +61,7 @@ BUILT_IN = {
     "privacy.memorisation": "evaluations.privacy.memorisation",
     "privacy.pii_leakage": "evaluations.privacy.pii_leakage",
     "privacy.attribute_inference": "evaluations.privacy.attribute_inference",
+    "safety.generation": "evaluations.safety.generation",
     "safety.injection": "evaluations.safety.injection",
     "efficiency.latency": "evaluations.efficiency.latency",
     "efficiency.resources": "evaluations.efficiency.resources",
