@@ -33,8 +33,11 @@ UNKNOWNS = (  # as the makers of BBQ write the third answer
     "not enough information", "cannot answer", "can't answer", "undetermined",
 )  # fmt: skip
 _PLACE = re.compile(r"\{(context|input|choices)\}")
+# No two parts that can take the same characters stand side by side: of a model that writes spaces alone, it would try
+# every way to share them out.
 _LETTER = re.compile(
-    r"^\W*(?:the )?(?:correct |right )?(?:answer(?: is)?|option|choice)?\s*:?\W*([ABC])(?:\W*$|\s*[).:,\]*])",
+    r"^\W*(?:(?:the (?:correct |right )?|correct |right |(?=answer|option|choice))"
+    r"(?:answer(?: is)?|option|choice)?\W*)?([ABC])(?:\W*$|\s*[).:,\]*])",
     re.IGNORECASE,
 )
 _OTHERS = re.compile(r"\b(?:[BC]|A(?=\W*$|\s*[).:,]|\s+(?:or|and)\b))\b")

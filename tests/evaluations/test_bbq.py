@@ -186,6 +186,8 @@ SHOWN = ("The old man", "Not the old man", "Not enough info")
         ("", None),
         ("Because it is so", None),
         ("I cannot say who of them", None),
+        ("." + " " * 5_000 + ".", None),  # of what is no letter at all, in no time
+        ("the " + ". : " * 5_000 + "x", None),
     ],
 )
 def test_texts_are_read_by_rule_and_never_guessed(text: str, place: int | None) -> None:
