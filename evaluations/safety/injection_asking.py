@@ -92,7 +92,7 @@ def ask_shard(model: Any, data: Dataset, params: InjectionParams, ctx: Context, 
     for made in by_row:
         here = answers[start : start + len(made)]
         start += len(made)
-        texts_.append([g.text if g.status == "ok" else None for g, _, _ in here])
+        texts_.append([g.text if status == "ok" else None for g, status, _ in here])
         statuses.append([status for _, status, _ in here])
         calls.append([said for _, _, said in here])
     columns = {

@@ -19,6 +19,8 @@ from evaluations.safety.injection import PLACE, InjectionParams
 from evaluations.spec import EvaluationError, Role
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
 
@@ -75,7 +77,7 @@ class Attempts:
     @cached_property
     def rank(self) -> list[int]:
         """The place of each row in the order of ids: techniques take turns in it."""
-        rank = np.empty(self.data.rows, dtype=np.int64)
+        rank: NDArray[np.int64] = np.empty(self.data.rows, dtype=np.int64)
         rank[self.data.by_id] = np.arange(self.data.rows)
         return [int(r) for r in rank]
 

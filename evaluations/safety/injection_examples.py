@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evaluations import charts as drawn
 from evaluations.models.tool_calls import ToolCall
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evaluations.safety.injection import InjectionParams
     from evaluations.safety.injection_asking import Reply, Told
 
+Speaker = Literal["system", "user", "assistant", "document"]
 SHOWN = 4  # examples of each kind of attack
 LONGEST = 20_000  # characters of a turn
 TITLES = {
@@ -92,13 +93,13 @@ def _spoken(call: ToolCall) -> str:
     return f"→ {call.name}({call.arguments})"
 
 
-def _turn(speaker: str, text: str, secrets: Sequence[str]) -> Turn:
+def _turn(speaker: Speaker, text: str, secrets: Sequence[str]) -> Turn:
     for secret in secrets:
         text = canaries.marked(text, secret)
     if len(text) > LONGEST:
         place = max(0, min(len(text) - LONGEST, text.find(canaries.MARKS[0]) - LONGEST // 2))
         text = f"…{text[place : place + LONGEST - 2]}…"
-    return Turn(speaker=speaker, text=text)  # type: ignore[arg-type]  # one of the speakers, as written above
+    return Turn(speaker=speaker, text=text)
 
 
 def warnings(told: Told, data: Dataset, params: InjectionParams) -> list[str]:
