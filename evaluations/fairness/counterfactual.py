@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from evaluations.planning import shards
 from evaluations.prompting import PromptParams
@@ -51,6 +51,12 @@ class Descendant(Frozen):
     becomes: str
     column: str
     values: dict[str, str]
+
+    @model_validator(mode="after")
+    def another_column(self) -> Descendant:
+        if self.column == self.protected:
+            raise ValueError(f"{self.column[:60]!r} is the protected column itself, and changes anyway.")
+        return self
 
 
 class CounterfactualParams(PromptParams):

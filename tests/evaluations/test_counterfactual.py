@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from pydantic import ValidationError
 from scipy import stats as scipy_stats
 
 from auditor.policies.rules import Demand, Measurement, Outcome, judge
@@ -567,6 +568,12 @@ def test_what_the_parameters_name_must_be_in_the_data(
     with pytest.raises(EvaluationError) as error:
         run_table(tmp_path, table_model(lambda row: 0.9), **params)
     assert error.value.code == code
+
+
+def test_no_column_can_be_declared_to_undo_its_own_change() -> None:
+    rule = {"protected": "sex", "becomes": "Male", "column": "sex", "values": {"Female": "Female"}}
+    with pytest.raises(ValidationError, match="protected column itself"):
+        CounterfactualParams.model_validate({"descendants": [rule]})
 
 
 def test_no_sensitive_column_is_a_reason_to_skip(tmp_path: Path) -> None:

@@ -65,10 +65,10 @@ CASE = Case(
         favouring(lambda text: 0.3 + 0.4 * has_woman(text) + 0.03 * (len(text) % 5)),
         READER,
     ),
-    # A classifier writes nothing that has a length.
     reports=frozenset(
         {
             "flip_rate",
+            "worst_kind_flip_rate",
             "mean_abs_change",
             "largest_gap",
             "kind_flip_rate",
