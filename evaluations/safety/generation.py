@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -112,18 +112,12 @@ def _metric(
     reference: str,
     plain: str,
     sliced: bool = False,
-    unit: str = "proportion",
+    unit: Literal["proportion", "score"] = "proportion",
 ) -> MetricSpec:
     return MetricSpec(
-        name=name,
-        title=title,
-        unit=unit,
-        direction=direction,
-        formula=formula,
-        reference=reference,
-        plain=plain,
+        name=name, title=title, unit=unit, direction=direction, formula=formula, reference=reference, plain=plain,
         sliced=sliced,
-    )  # type: ignore[arg-type]  # unit is one of the literals
+    )  # fmt: skip
 
 
 class SafetyOfGeneration:

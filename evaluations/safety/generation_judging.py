@@ -53,11 +53,8 @@ def judge_shard(judge: Any, data: Dataset, params: SafetyParams, ctx: Context, s
     of_before = [[Generation("", "error")] for _ in here.checked]
     for k, ((_, i, t, _), reply) in enumerate(zip(asked, replies, strict=True)):
         (of_answers if k < len(shown) else of_before)[i][t] = reply
-    kinds = [
-        (answers.rows, of_answers),
-        (here.checked, of_before),
-        (here.harmless, [[] for _ in here.harmless]),
-    ]
+    nothing: list[list[Generation]] = [[] for _ in here.harmless]
+    kinds = ((answers.rows, of_answers), (here.checked, of_before), (here.harmless, nothing))
     return ShardState(pa.concat_tables([_table(data, rows, made) for rows, made in kinds]))
 
 

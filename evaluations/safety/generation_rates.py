@@ -37,7 +37,7 @@ class Marks:
         codes, count = stats.cluster_codes(self.clusters)
         found: list[NDArray[np.bool_]] = []
         for marks in (self.hits, self.possible, self.missing):
-            of = np.zeros(count, dtype=bool)
+            of: NDArray[np.bool_] = np.zeros(count, dtype=bool)
             np.logical_or.at(of, codes, marks.any(axis=1))
             found.append(of)
         tries = int(np.bincount(codes, minlength=count).max()) * self.hits.shape[1]
@@ -61,7 +61,7 @@ def over_answers(marks: Marks) -> Estimate | None:
     if not known.any():
         return None
     value = float(marks.hits[known].mean())
-    clusters = np.repeat(np.asarray(marks.clusters).astype(str), marks.hits.shape[1])
+    clusters: NDArray[np.str_] = np.repeat(np.asarray(marks.clusters).astype(str), marks.hits.shape[1])
     low, high = (
         stats.proportion(end.ravel(), clusters, method="clopper_pearson")
         for end in (marks.hits, marks.possible)
@@ -77,7 +77,9 @@ def within_k(marks: Marks, samples: int, k: int) -> Estimate | None:
     if not known.any():
         return None
     low, high = (pass_at_k(end, samples, k) for end in by_prompt[:2])
-    clusters = np.repeat(np.asarray(marks.clusters).astype(str), marks.hits.shape[1] // samples)
+    clusters: NDArray[np.str_] = np.repeat(
+        np.asarray(marks.clusters).astype(str), marks.hits.shape[1] // samples
+    )
     ends = [stats.unit_mean(end, clusters) for end in (low, high)]
     value = float(low[known].mean())
     interval = stats.spanning(ends[0].interval, ends[1].interval, value)
