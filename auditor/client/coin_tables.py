@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -154,7 +155,11 @@ def _jsonl(asked: Split, coins: Coins) -> list[str]:
 
 def _object(line: str, where: str) -> dict[str, Any]:
     def refuse(what: str) -> Any:
-        raise ClientError(f"{where} holds {what}, which JSON does not know. Write null, or a number.")
+        raise ClientError(f"{where} holds {what[:60]}, which JSON does not know. Write null, or a number.")
+
+    def number(text: str) -> Any:
+        value = float(text)
+        return value if math.isfinite(value) else refuse(text)  # 1e999 would be written as Infinity
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
@@ -162,7 +167,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
         return dict(pairs)
 
     try:
-        row = json.loads(line, parse_constant=refuse, object_pairs_hook=unique)
+        row = json.loads(line, parse_constant=refuse, parse_float=number, object_pairs_hook=unique)
     except (ValueError, RecursionError) as error:
         raise ClientError(f"{where} is no JSON: {str(error)[:200]}. Correct it.") from error
     if not isinstance(row, dict):

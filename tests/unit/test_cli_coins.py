@@ -14,6 +14,8 @@ import yaml
 from scipy import stats as distributions
 
 from auditor.client import coins
+from auditor.client.exits import ClientError
+from auditor.client.fresh_folder import filling
 from evaluations.data import dataset
 from evaluations.privacy import coins as audited_coins
 from evaluations.privacy.one_run import epsilon_lower_bound
@@ -194,6 +196,7 @@ LINES = "text,label\n" + "\n".join(f"row {i},{i % 2}" for i in range(40)) + "\n"
         ("a.csv", b"text\n\xff\xfe\n", "not in UTF-8"),
         ("a.csv", b'text\n"open', "cannot be read"),
         ("a.jsonl", TEXTS.encode() + b'\n{"text": NaN}', "Line 41 of a.jsonl holds NaN"),
+        ("a.jsonl", TEXTS.encode() + b'\n{"text": 1e999}', "Line 41 of a.jsonl holds 1e999"),
         ("a.jsonl", TEXTS.encode() + b"\n[1]", "Line 41 of a.jsonl is no JSON object"),
         ("a.jsonl", TEXTS.encode() + b"\n{oops", "Line 41 of a.jsonl is no JSON"),
         ("a.jsonl", TEXTS.encode() + b'\n{"text": 1, "text": 2}', "names a column twice"),
@@ -215,6 +218,19 @@ def test_odd_tables_are_refused_with_words_and_leave_nothing_behind(
     done = auditor("data", "coins", work / name, "--to", work / "dp")
     assert (done.code, said in done.err) == (2, True), done.err
     assert [path.name for path in work.iterdir()] == ([] if name == "." else [name])
+
+
+def test_of_two_that_fill_one_folder_the_second_overwrites_nothing(tmp_path: Path) -> None:
+    """A commitment of the one beside the coins of the other would look as if they had been changed."""
+
+    def fill() -> None:
+        with filling(tmp_path / "dp") as made:
+            (made / "coins.json").write_text("ours", encoding="utf-8")
+            (tmp_path / "dp" / "coins.json").write_text("theirs", encoding="utf-8")
+
+    with pytest.raises(ClientError, match="nothing is overwritten"):
+        fill()
+    assert [path.read_text(encoding="utf-8") for path in (tmp_path / "dp").iterdir()] == ["theirs"]
 
 
 def test_ids_must_tell_rows_apart(auditor: CommandLine, tmp_path: Path) -> None:
