@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
 FOLDS = 5
-MOST_ROWS = 20_000
+MOST = 10_000  # rows of each side, so that the smaller one of uneven sides stays whole
 FEWEST = 20  # rows of each side
 FOLD_ENDS = tuple(k / FOLDS for k in range(1, FOLDS))
 # The folds' areas are not independent: by chance two folds are alike, and each then helps to judge the other. Where
@@ -55,7 +55,8 @@ class Blind:
         return (
             "It is not shown that members and non-members are alike: a classifier that never saw the model tells them "
             f"apart with an area under the curve of up to {self.interval.high:.3f}, and up to {limit:g} is allowed. "
-            f"With {self.n} rows no more can be said; about 1,000 members and as many non-members are needed."
+            f"With {self.n:,} rows no more can be said. Where both are drawn from the same data at random, 2,000 of "
+            "each nearly always pass; 1,000 of each do four times in five."
         )
 
 
@@ -71,17 +72,20 @@ def told_apart(data: Dataset, rows: NDArray[np.int64], member: NDArray[np.bool_]
     `rows` ascend by example id. Scores of different folds are never ranked against each other: that pulls the area
     below ½ where there is nothing to find.
     """
-    if len(rows) > MOST_ROWS:
-        chosen = np.sort(
-            np.argsort(halves.uniforms(data.ids[rows], seed, "blind rows"), kind="stable")[:MOST_ROWS]
-        )
-        rows, member = rows[chosen], member[chosen]
+    chosen = few_of_each(member, halves.uniforms(data.ids[rows], seed, "blind rows"))
+    rows, member = rows[chosen], member[chosen]
     n = len(rows)
     if min(int(member.sum()), int((~member).sum())) < FEWEST:
         return Blind(n)
     clusters = None if data.clusters is None else data.clusters[rows]
     fold = cut(data.ids[rows] if clusters is None else clusters, member, seed, "blind folds", FOLD_ENDS)
     return of_folds(input_features.everything(data, rows), member, fold, clusters, data.modality)
+
+
+def few_of_each(member: NDArray[np.bool_], drawn: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Positions of at most MOST members and as many others, ascending: those with the smallest numbers `drawn`."""
+    order = np.argsort(drawn, kind="stable")
+    return np.sort(np.concatenate([order[member[order] == side][:MOST] for side in (True, False)]))
 
 
 def of_folds(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
 LONGEST = 5_000  # characters of a text
+MOST_READ = 32_000_000  # characters of all texts together, whose terms are held in memory
+PIECES_OF = 4  # every character begins pieces of three lengths: so much less is read for them
 MOST_TERMS = 2**17  # buckets that terms are hashed into
 WORDS: dict[str, Any] = {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"}  # words and pairs of words
 PIECES: dict[str, Any] = {"ngram_range": (2, 4), "analyzer": "char_wb"}  # two to four letters of a word
@@ -37,9 +39,8 @@ def everything(data: Dataset, rows: NDArray[np.int64]) -> Any:
     from scipy import sparse
 
     dense = np.column_stack([standard(_shape(data, rows)) / 4, _one_hot(_labels(data, rows))])
-    return sparse.hstack(
-        [sparse.csr_matrix(dense), *(_terms(data, rows, **way) for way in (WORDS, PIECES))]
-    ).tocsr()
+    terms = _terms(data, rows, **WORDS), _terms(data, rows, PIECES_OF, **PIECES)
+    return sparse.hstack([sparse.csr_matrix(dense), *terms]).tocsr()
 
 
 def compact(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -91,11 +92,12 @@ def _columns(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _shape(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """(n, 6): logs of characters, words and compressed bytes; shares of capitals, digits, and punctuation."""
-    found = []
+    found, longest = [], longest_of(len(rows))
     for row in rows:
         text = data.texts[row]
         packed = len(zlib.compress(text.encode("utf-8", "surrogatepass")))
-        text, n = text[:LONGEST], max(1, len(text[:LONGEST]))
+        text = text[:longest]
+        n = max(1, len(text))
         kinds = (
             sum(map(str.isupper, text)),
             sum(map(str.isdigit, text)),
@@ -106,11 +108,17 @@ def _shape(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.array(found, dtype=np.float64).reshape(-1, 6)
 
 
-def _terms(data: Dataset, rows: NDArray[np.int64], **way: Any) -> Any:
+def longest_of(texts: int, share: int = 1) -> int:
+    """How much of each of so many texts is read: LONGEST characters, or less where together it were too much."""
+    return min(LONGEST, max(1, MOST_READ // share // max(1, texts)))
+
+
+def _terms(data: Dataset, rows: NDArray[np.int64], share: int = 1, **way: Any) -> Any:
     """TF-IDF of words or parts of words, counted as `way` says: sparse, (n, terms that occur)."""
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
-    texts = [data.texts[i][:LONGEST] for i in rows]
+    longest = longest_of(len(rows), share)
+    texts = [data.texts[i][:longest] for i in rows]
     hashed = HashingVectorizer(n_features=MOST_TERMS, alternate_sign=False, norm=None, **way)
     counts = hashed.transform(texts)
     counts = counts[:, np.unique(counts.indices)] if counts.nnz else counts[:, :1]

@@ -37,10 +37,12 @@ SOURCES = (
 )
 ATTACKS = (
     "Scores, higher for a member: loss = ln p of the true class (mean over the tokens of a text); class_loss = the "
-    "same less the non-members' mean of that class; quantile = (s − q_.5)/(q_.9 − q_.5), s = ln p of the true class − "
-    "ln p of the likeliest other one, quantiles of non-members' s given input and true label (never the model's other "
-    "answers) by gradient boosting; reference_ratio = the reference's loss − the model's; rmia = share of non-members "
-    "z with [p(x|θ)/p(x)]/[p(z|θ)/p(z)] ≥ γ, p = exp(−loss), p(x) = ½·((1 + a)·p(x|reference) + 1 − a); combined = "
+    "same less the non-members' mean of that class; zlib = sum of ln p over the tokens / bytes that zlib needs; min_k "
+    "= mean of ln p over the fifth of the tokens with the lowest, one at least; min_k_pp = the same of (ln p − μ)/σ, μ "
+    "and σ of ln p under the model's next-token distribution; quantile = (s − q_.5)/(q_.9 − q_.5), s = ln p of the "
+    "true class − ln p of the likeliest other one, quantiles of non-members' s given input and true label "
+    "(never the model's other answers) by gradient boosting; reference_ratio = the reference's loss − the model's; "
+    "rmia = share of non-members z with [p(x|θ)/p(x)]/[p(z|θ)/p(z)] ≥ γ, p = exp(−loss), p(x) = ½·((1 + a)·p(x|reference) + 1 − a); combined = "
     "logistic regression on the others; gap = right or wrong, where a service names a class alone"
 )
 TITLES = {
@@ -56,8 +58,8 @@ TITLES = {
     "combined": "all combined",
 }
 PARTS = (
-    "Rows in three disjoint parts by a digest of their id or cluster: a quarter to fit, a quarter for thresholds, half "
-    "to report on"
+    "Rows in three disjoint parts by a digest of their id or cluster: a quarter to fit attacks, a quarter to set "
+    "thresholds and to choose the strongest, half to report on"
 )
 AREA = "P(score of a member above that of a non-member) + ½ P(equal) on the test part; Newcombe's interval"
 LARGEST = (
@@ -68,9 +70,9 @@ LARGEST = (
 
 def _found(end: str, rate: str, needed: str) -> str:
     return (
-        f"members of the test part above the threshold that lets ⌊{rate}·n⌋ of the threshold part's n non-members "
-        "through, ties in random order; each end from the order-statistic bound of the threshold (97.5 %) and "
-        f"Clopper–Pearson (97.5 %); not estimable below {needed} test non-members"
+        f"members of the test part above the threshold that lets through ⌊{rate}·n⌋ of the n non-members to which no "
+        "attack was fitted (threshold and test part), ties in random order; each end from the order-statistic bound of "
+        f"the threshold (97.5 %) and Clopper–Pearson (97.5 %); not estimable below {needed} test non-members"
     )
 
 
@@ -108,9 +110,10 @@ def _rate_metrics(
             title=f"False alarms of each attack, set to {percent}",
             unit="proportion",
             direction=Direction.CONTEXT,
-            formula="test non-members above the same threshold / test non-members; Clopper–Pearson interval",
+            formula="test non-members above the threshold that those of the threshold part alone set / test "
+            "non-members; Clopper–Pearson interval",
             reference=CARLINI,
-            plain=f"The threshold that was set for {percent} false alarms raised {{value}}.",
+            plain=f"A threshold that other rows set for {percent} false alarms raised {{value}}.",
             sliced=True,
         ),
     )

@@ -88,7 +88,7 @@ def attack_curve(attack: Attack) -> list[Point]:
     from evaluations.charts.roc import rates
 
     found: list[Point] = []
-    for fpr in rates(int(attack.side(THRESHOLD, member=False).answered.sum())):
+    for fpr in rates(int(attack.side(THRESHOLD, TEST, member=False).answered.sum())):
         at = attack.tpr(fpr)
         found.append((fpr, at.value, at.low, at.high))
     return found
@@ -204,7 +204,7 @@ def headlines(made: Mapping[str, Attack], n: int, outside: int) -> list[Metric]:
             continue
         strongest = max(
             made.values(),
-            key=lambda a: (a.tpr(fpr, part=THRESHOLD).value, a.auc(part=THRESHOLD).value),
+            key=lambda a: (a.promise(fpr), a.auc(part=THRESHOLD).value),
         )
         found.append(
             _largest(

@@ -62,27 +62,34 @@ class Attack:
         told = np.flatnonzero(~np.isnan(score))
         self.place[told[np.lexsort((ties[told], score[told]))]] = np.arange(len(told), dtype=np.float64)
 
-    def side(self, part: int, member: bool) -> Side:
-        mine = (self.part == part) & (self.member == member)
+    def side(self, *parts: int, member: bool) -> Side:
+        mine = np.isin(self.part, parts) & (self.member == member)
         return Side(self.place[mine], None if self.clusters is None else self.clusters[mine])
 
-    def tpr(self, fpr: float, level: float = stats.LEVEL, part: int = TEST) -> Bounds:
-        """Members of `part` found at the threshold that the threshold part's non-members set for `fpr`.
+    def tpr(self, fpr: float, level: float = stats.LEVEL) -> Bounds:
+        """Test members found at the threshold that the non-members of both other parts set for `fpr`.
 
-        Each end holds at half of what `level` leaves for the threshold, and at half for the share of members.
+        Each end holds at half of what `level` leaves for the threshold, and at half for the share of members: by the
+        union bound, so that it does not matter whether a cluster has rows among both.
         """
         half = 1 - (1 - level) / 2
-        inside = self.side(part, member=True)
+        inside = self.side(TEST, member=True)
         at, low, high = (
             stats.proportion(
                 inside.place > limit, inside.clusters, inside.answered, method="clopper_pearson", level=half
             )
-            for limit in thresholds(self.side(THRESHOLD, member=False), fpr, half)
+            for limit in thresholds(self.side(THRESHOLD, TEST, member=False), fpr, half)
         )
         return Bounds(at.value, min(low.interval.low, at.value), max(high.interval.high, at.value))
 
+    def promise(self, fpr: float) -> float:
+        """Members of the threshold part found at the threshold of its non-members: by which an attack is chosen."""
+        limit, _, _ = thresholds(self.side(THRESHOLD, member=False), fpr, stats.LEVEL)
+        inside = self.side(THRESHOLD, member=True)
+        return float((inside.place[inside.answered] > limit).mean())
+
     def false_alarms(self, fpr: float) -> stats.Estimate:
-        """Test non-members above the threshold that was set for `fpr`: whether it holds."""
+        """Test non-members above the threshold that the threshold part sets for `fpr`: whether such a one holds."""
         outside = self.side(TEST, member=False)
         limit, _, _ = thresholds(self.side(THRESHOLD, member=False), fpr, stats.LEVEL)
         return stats.proportion(

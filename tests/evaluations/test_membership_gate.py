@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats as distributions
 
 from evaluations import catalogue
 from evaluations.data import dataset
 from evaluations.privacy import blind, input_features, membership_parts
 from evaluations.spec import EvaluationResult, MetricStatus, Modality, Role
+from evaluations.stats import auc_interval
 from tests.evaluations import kinds, make
 
 EVALUATION = catalogue.get("privacy.membership")
@@ -29,6 +31,23 @@ def reviews(n: int, seed: int = 0) -> pd.DataFrame:
     return table.assign(
         id=[f"r{i:05d}" for i in range(n)],
         text=[f"{text} {' '.join(rng.choice(NOUNS, 3))} {rng.integers(10_000)}" for text in table.text],
+    )
+
+
+def headlines(n: int) -> pd.DataFrame:
+    """n texts of a few words, so that hundreds of classifiers are fitted soon."""
+    rng = np.random.default_rng(0)
+    texts = [f"{' '.join(rng.choice(NOUNS, 2))} {rng.integers(1_000)}" for _ in range(n)]
+    return make.sentences(n).assign(id=[f"h{i:05d}" for i in range(n)], text=texts)
+
+
+def pictures(n: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": [f"p{i:04d}" for i in range(n)],
+            "image": [kinds.picture(i) for i in range(n)],
+            "label": np.where(np.arange(n) % 3, "yes", "no"),
+        }
     )
 
 
@@ -64,18 +83,26 @@ def wrongly_confounded(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("modality", [Modality.TEXT_CLASSIFIER, Modality.TABULAR])
+@pytest.mark.parametrize(
+    ("modality", "draws"),
+    [(Modality.TEXT_CLASSIFIER, 200), (Modality.TABULAR, 30), (Modality.IMAGE_CLASSIFIER, 20)],
+)
 def test_a_fair_split_is_wrongly_confounded_in_at_most_one_of_twenty_draws(
-    modality: Modality, tmp_path: Path
+    modality: Modality, draws: int, tmp_path: Path
 ) -> None:
-    n, draws = 2_000, 200
+    n = 2_000
     if modality is Modality.TABULAR:
         data = read(make.frame(2 * n), tmp_path, make.TABULAR_ROLES, modality)
+    elif modality is Modality.IMAGE_CLASSIFIER:
+        data = read(pictures(2 * n), tmp_path, kinds.IMAGE_ROLES, modality)
     else:
-        data = read(reviews(2 * n), tmp_path, make.TEXT_ROLES, modality)
+        data = read(headlines(2 * n), tmp_path, make.TEXT_ROLES, modality)
     features = input_features.everything(data, np.arange(2 * n))
     wrongly, areas = wrongly_confounded(features, modality, n, draws, seed=1)
     assert wrongly <= 0.05 * draws
+    # By the spread of the areas too, which says more than a count of what is rare.
+    most = LIMIT + 0.5 - auc_interval(0.5, n / 2, n / 2).high  # the largest area whose upper end passes
+    assert distributions.norm.sf((most - 0.5) / areas.std(ddof=1)) <= 0.05
     # Scores of all folds ranked together would lie below one half.
     assert areas.mean() == pytest.approx(0.5, abs=4 * areas.std() / draws**0.5)
 
@@ -113,6 +140,38 @@ def test_a_random_split_of_one_collection_is_not_confounded(tmp_path: Path) -> N
     result = audit(reviews(4_000).assign(member=np.random.default_rng(3).permutation(4_000) % 2), tmp_path)
     assert ends(blind_auc(result))[1] <= LIMIT
     assert not any(m.status is MetricStatus.CONFOUNDED for m in result.metrics)
+
+
+def test_the_smaller_of_uneven_sides_is_looked_at_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blind, "MOST", 300)
+    rng = np.random.default_rng(4)
+    member = rng.random(2_200) < 0.9
+    drawn = rng.random(2_200)
+    chosen = blind.few_of_each(member, drawn)
+    assert (np.diff(chosen) > 0).all()
+    assert set(np.flatnonzero(~member)) <= set(chosen)
+    assert member[chosen].sum() == 300
+    assert drawn[chosen][member[chosen]].max() < drawn[np.setdiff1d(np.arange(2_200), chosen)].min()
+
+
+def test_of_many_long_texts_so_much_is_read_as_memory_holds() -> None:
+    assert input_features.longest_of(4_000) == input_features.LONGEST
+    assert input_features.longest_of(4_000, input_features.PIECES_OF) == 2_000
+    for n in (1, 20_000, 10**9):
+        assert 1 <= input_features.longest_of(n) <= max(1, input_features.MOST_READ // n)
+
+
+def test_ten_members_to_every_other_are_told_apart_and_a_fair_split_is_not(tmp_path: Path) -> None:
+    table = reviews(4_400)
+    member = np.random.default_rng(5).permutation(4_400) >= 400
+    fair = gate(table.assign(member=member.astype(int)), tmp_path, TEXT_ROLES, Modality.TEXT_CLASSIFIER)
+    assert fair.interval is not None
+    assert fair.interval.low < 0.5 < fair.interval.high
+    other = table.text.where(member, table.text.str.replace("ship|loan|court", "match", regex=True))
+    found = gate(
+        table.assign(text=other, member=member.astype(int)), tmp_path, TEXT_ROLES, Modality.TEXT_CLASSIFIER
+    )
+    assert "differ by themselves" in found.confounded(LIMIT)
 
 
 def test_too_few_rows_to_show_two_sides_alike_are_confounded_for_want_of_evidence(tmp_path: Path) -> None:
