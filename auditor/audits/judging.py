@@ -27,7 +27,7 @@ def judge(audit: Audit) -> None:
                 control=control.id,
                 slice=slice_,
                 outcome=found.outcome,
-                required=control.required,
+                required=control.decides(found.outcome),
                 metric=metric,
                 reason_code=found.reason,
                 more_examples=found.more_examples,

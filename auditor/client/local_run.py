@@ -119,7 +119,7 @@ def card(
         controls.append(
             control_facts.control_facts(stated, control, slice_, metric, found, reasons.get(control.item, ""))
         )
-        results.append(rules.Result(control.id, slice_, found.outcome, control.required))
+        results.append(rules.Result(control.id, slice_, found.outcome, control.decides(found.outcome)))
     now = datetime.now(UTC).replace(microsecond=0)
     content = build(
         CardFacts(

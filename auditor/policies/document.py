@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from auditor.policies.rules import Outcome
 from evaluations import catalogue
 from evaluations.spec import EvaluationError, MetricSpec, Modality, ModelFormat, Role
 
@@ -77,11 +78,16 @@ class Control(Measured):
     comparison: Literal[">=", "<="]
     limit: float
     decide_by: Literal["interval", "point"] = "interval"
-    required: bool = True
+    # "if_failed": a fail counts, and what is open does not, as of a claim that can be refuted and never confirmed
+    required: bool | Literal["if_failed"] = True
     severity: Literal["low", "medium", "high", "critical"] = "high"
     min_n: Annotated[int, Field(ge=1)] = 1
     applies_when: AppliesWhen = AppliesWhen()
     rationale: str = ""
+
+    def decides(self, outcome: Outcome) -> bool:
+        """Whether this outcome has a say in the verdict."""
+        return outcome is Outcome.FAIL if self.required == "if_failed" else self.required
 
 
 class Report(Measured):

@@ -45,7 +45,7 @@ def control_facts(
         "title": control.title,
         "area": control.area,
         "severity": control.severity,
-        "required": control.required,
+        "required": control.decides(found.outcome),
         "outcome": str(found.outcome),
         "reason_code": found.reason,
         "reason": metric.reason if metric is not None else run_reason,

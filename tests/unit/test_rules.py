@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from auditor.policies.document import Control
 from auditor.policies.rules import (
     Demand,
     Measurement,
@@ -163,3 +164,27 @@ def test_the_order_of_controls_changes_no_verdict(found: list[Result], random: o
 def test_a_waiver_covers_only_its_own_slice() -> None:
     found = [Result("FAIR-01", "sex", Outcome.FAIL, True), Result("FAIR-01", "race", Outcome.FAIL, True)]
     assert verdict(found, [WaiverInForce("FAIR-01", "sex")]) is VerdictName.DOES_NOT_MEET
+
+
+def test_a_demand_that_counts_where_it_fails_can_stop_a_model_and_never_lets_one_through() -> None:
+    control = Control.model_validate(
+        {
+            "id": "PRIV-02",
+            "title": "Claimed differential privacy",
+            "area": "privacy",
+            "item": "dp-audit",
+            "metric": "refuted",
+            "comparison": "<=",
+            "limit": 0,
+            "required": "if_failed",
+        }
+    )
+    passed = Result("PRIV-01", "all", Outcome.PASS, required=True)
+
+    def beside(outcome: Outcome) -> VerdictName:
+        return verdict([passed, Result("PRIV-02", "all", outcome, control.decides(outcome))])
+
+    assert beside(Outcome.FAIL) is VerdictName.DOES_NOT_MEET
+    assert {beside(outcome) for outcome in set(Outcome) - {Outcome.FAIL}} == {VerdictName.MEETS}
+    alone = [Result("PRIV-02", "all", Outcome.INCONCLUSIVE, control.decides(Outcome.INCONCLUSIVE))]
+    assert verdict(alone) is VerdictName.INCOMPLETE
