@@ -42,8 +42,8 @@ ATTACKS = (
     "and σ of ln p under the model's next-token distribution; quantile = (s − q_.5)/(q_.9 − q_.5), s = ln p of the "
     "true class − ln p of the likeliest other one, quantiles of non-members' s given input and true label "
     "(never the model's other answers) by gradient boosting; reference_ratio = the reference's loss − the model's; "
-    "rmia = share of non-members z with [p(x|θ)/p(x)]/[p(z|θ)/p(z)] ≥ γ, p = exp(−loss), p(x) = ½·((1 + a)·p(x|reference) + 1 − a); combined = "
-    "logistic regression on the others; gap = right or wrong, where a service names a class alone"
+    "rmia = share of non-members z with [p(x|θ)/p(x)]/[p(z|θ)/p(z)] ≥ γ, p = exp(−loss), p(x) = ½·((1 + "
+    "a)·p(x|reference) + 1 − a); combined = logistic regression on the others; gap = right or wrong, where a service names a class alone"
 )
 TITLES = {
     "gap": "right or wrong alone",
@@ -113,7 +113,7 @@ def _rate_metrics(
             formula="test non-members above the threshold that those of the threshold part alone set / test "
             "non-members; Clopper–Pearson interval",
             reference=CARLINI,
-            plain=f"A threshold that other rows set for {percent} false alarms raised {{value}}.",
+            plain=f"The threshold that was set for {percent} false alarms raised {{value}}.",
             sliced=True,
         ),
     )
