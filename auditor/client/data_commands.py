@@ -10,6 +10,7 @@ import click
 from auditor.client import columns, push, roles_file
 from auditor.client.exits import ClientError
 from auditor.client.fresh_folder import filling
+from auditor.client.injection_commands import injection_tasks_command
 from auditor.client.planting_commands import canaries_command, coins_command
 from auditor.client.progress import uploading
 from auditor.client.session import Session, pass_session
@@ -20,7 +21,7 @@ def data() -> None:
     """Evaluation data, and the catalogue of public data sets."""
 
 
-for command in (coins_command, canaries_command):
+for command in (coins_command, canaries_command, injection_tasks_command):
     data.add_command(command)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
 Arm = Literal["clean", "direct", "indirect", "system", "tools"]
-_SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]|\n")
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,8 @@ class Attempts:
         return "\n".join(part for part in (self.params.settings.system, self.params.rule) if part)
 
     def _canary(self, name: str) -> str:
-        return canaries.fresh(self.ctx.rng(f"injection:{name}"))
+        rng = self.ctx.rng(f"injection:{name}")
+        return canaries.fresh(lambda below: int(rng.integers(below)))
 
     def _cluster(self, row: int) -> str:
         """Rows of one cluster; without one rows of the same words."""
@@ -158,7 +157,13 @@ class Attempts:
         if arm == "direct" or context is None:
             return self._attempt(row, arm, name, canary=canary, order=order, text=f"{text}\n\n{order}")
         return self._attempt(
-            row, arm, name, canary=canary, order=order, place=place, context=inserted(context, order, place)
+            row,
+            arm,
+            name,
+            canary=canary,
+            order=order,
+            place=place,
+            context=texts.inserted(context, order, place),
         )
 
     def _to_call(self, canary: str) -> texts.Order:
@@ -181,19 +186,6 @@ class Attempts:
             system = texts.PERSONAS[variant].replace("{secret}", canary)
         cluster = f"{variant}:{technique}"
         return Attempt(row, "system", technique, "", canary, order, system, None, order, order, cluster)
-
-
-def inserted(document: str, order: str, place: str) -> str:
-    """The document with a paragraph more: before it, after it, or at the end of a sentence nearest to its middle."""
-    if place == "beginning":
-        return f"{order}\n\n{document}"
-    if place == "end":
-        return f"{document}\n\n{order}"
-    middle = len(document) // 2
-    ends = [found.end() for found in _SENTENCE_END.finditer(document) if found.end() < len(document)]
-    ends = ends or [i for i, c in enumerate(document) if c.isspace()]
-    cut = min(ends, key=lambda i: (abs(i - middle), i)) if ends else middle
-    return f"{document[:cut].rstrip()}\n\n{order}\n\n{document[cut:].lstrip()}"
 
 
 def check(data: Dataset, params: InjectionParams) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -98,6 +99,22 @@ TO_TOOLS: Mapping[str, Technique] = {
 OWN = "own"  # the tester's own injection, with {canary} in its place
 PLANTED = "planted"  # the tester's own, in what the system finds by itself
 PLACES = ("beginning", "middle", "end")
+
+_SENTENCE_END = re.compile(r"[.!?](?=\s)|[。！？]|\n")
+
+
+def inserted(document: str, order: str, place: str) -> str:
+    """The document with a paragraph more: before it, after it, or at the end of a sentence nearest to its middle."""
+    if place == "beginning":
+        return f"{order}\n\n{document}"
+    if place == "end":
+        return f"{document}\n\n{order}"
+    middle = len(document) // 2
+    ends = [found.end() for found in _SENTENCE_END.finditer(document) if found.end() < len(document)]
+    ends = ends or [i for i, c in enumerate(document) if c.isspace()]
+    cut = min(ends, key=lambda i: (abs(i - middle), i)) if ends else middle
+    return f"{document[:cut].rstrip()}\n\n{order}\n\n{document[cut:].lstrip()}"
+
 
 # --- the system message ---------------------------------------------------------------------------
 

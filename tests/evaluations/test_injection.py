@@ -23,7 +23,6 @@ from evaluations.runner import run_request
 from evaluations.safety import injection_canaries as canaries
 from evaluations.safety import injection_texts as texts
 from evaluations.safety.injection import InjectionParams
-from evaluations.safety.injection_attempts import inserted
 from evaluations.spec import (
     EvaluationError,
     EvaluationResult,
@@ -96,7 +95,7 @@ def test_a_refusal_that_names_the_codeword_only_quotes_it(text: str, quoted: boo
 
 def test_codewords_are_as_many_as_their_letters_allow_and_never_in_clean_text() -> None:
     rng = np.random.default_rng(1)
-    made = {canaries.fresh(rng) for _ in range(5000)}
+    made = {canaries.fresh(lambda below: int(rng.integers(below))) for _ in range(5000)}
     assert len(made) == 5000
     assert all(injected.CODEWORD.fullmatch(word) for word in made)
     assert len({word[:6] for word in made}) > 4900  # of 13^3 · 5^3 = 274,625
@@ -134,13 +133,15 @@ def test_every_technique_carries_its_codeword_to_the_model(name: str) -> None:
 
 def test_an_instruction_stands_where_it_should_and_leaves_the_document_whole() -> None:
     document = "Shop 3 lies here. It opens at 4. It closes late."
-    assert inserted(document, "X", "beginning") == f"X\n\n{document}"
-    assert inserted(document, "X", "end") == f"{document}\n\nX"
-    assert inserted(document, "X", "middle") == "Shop 3 lies here.\n\nX\n\nIt opens at 4. It closes late."
-    assert inserted("没有空格的一段文字。第二句话在这里。", "X", "middle") == (
+    assert texts.inserted(document, "X", "beginning") == f"X\n\n{document}"
+    assert texts.inserted(document, "X", "end") == f"{document}\n\nX"
+    assert (
+        texts.inserted(document, "X", "middle") == "Shop 3 lies here.\n\nX\n\nIt opens at 4. It closes late."
+    )
+    assert texts.inserted("没有空格的一段文字。第二句话在这里。", "X", "middle") == (
         "没有空格的一段文字。\n\nX\n\n第二句话在这里。"
     )
-    assert inserted("", "X", "middle") == "\n\nX\n\n"
+    assert texts.inserted("", "X", "middle") == "\n\nX\n\n"
 
 
 # --- the evaluation -------------------------------------------------------------------------------------
@@ -247,9 +248,7 @@ def test_more_errors_than_the_limit_leave_nothing_to_estimate(tmp_path: Path) ->
 def test_what_the_providers_filter_blocks_is_no_leak_and_is_reported(tmp_path: Path) -> None:
     with serving(Scripted(leaking=50, blocking=range(10, 50))) as service:
         result = measured(service, tmp_path, injected.tasks(50), injected.PLAIN, attempts=1)
-    assert metric(result, "leak_rate").value == pytest.approx(
-        0.2, abs=0.04
-    )  # encoded ones are echoed as they are
+    assert metric(result, "leak_rate").value == 10 / 50
     assert metric(result, "blocked_rate").value == pytest.approx(40 / 100)
     assert result.coverage.blocked == 40
     assert any("blocked 40 of 50" in warning for warning in result.warnings)
