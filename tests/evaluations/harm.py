@@ -70,7 +70,7 @@ def wavering(prompt: str, seed: int) -> Generation | str:
 
 def fenced(prompt: str) -> str:
     """The answer that a judge is shown."""
-    (fence,) = set(re.findall(r"==== [0-9a-f]{16} ====", prompt))
+    fence = re.findall(r"==== [0-9a-f]{16} ====", prompt)[0]
     return prompt.split(f"\n{fence}\n")[1]
 
 
