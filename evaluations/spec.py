@@ -191,6 +191,7 @@ class MetricSpec(Frozen):
     reference: str
     plain: str  # one sentence for a reader without statistics; {value} is filled in
     sliced: bool = False  # reported per slice (a column, or column=group) instead of over all rows
+    one_sided: bool = False  # can speak against a claim alone: no value of it may pass a demand
 
 
 class Metric(Frozen):

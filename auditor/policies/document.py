@@ -136,11 +136,8 @@ class PolicyDocument(Part):
             if spec.sliced != (measured.slices != "all"):
                 wanted = "each_sensitive_column" if spec.sliced else "all"
                 raise ValueError(f"metric {measured.metric} needs `slices: {wanted}`")
-            if spec.unit == "refutation" and isinstance(measured, Control) and measured.decide_by == "point":
-                raise ValueError(
-                    f"control {measured.id} would pass a claim that is merely not refuted, which is no proof: leave "
-                    "`decide_by: point` out"
-                )
+            if isinstance(measured, Control):
+                never_passed_by_a_bound(measured, spec)
         return self
 
     def suite_item(self, name: str) -> SuiteItem:
@@ -160,6 +157,22 @@ class PolicyDocument(Part):
         near = difflib.get_close_matches(measured.metric, names, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"It has {', '.join(names)}."
         raise ValueError(f"{evaluation.name} has no metric {measured.metric!r}. {hint}")
+
+
+def never_passed_by_a_bound(control: Control, spec: MetricSpec) -> None:
+    """Refuses a demand that is met by what can speak against a claim and never for it."""
+    if spec.one_sided:
+        raise ValueError(
+            f"control {control.id} would pass by {spec.name}, which can speak against a claim alone: demand another "
+            "metric, and print this one under `report`"
+        )
+    if spec.unit != "refutation":
+        return
+    if control.decide_by == "point" or control.comparison != "<=" or not 0 <= control.limit < 1:
+        raise ValueError(
+            f"control {control.id} would pass a claim that is merely not refuted, which is no proof: write "
+            '`comparison: "<="` and `limit: 0`, and leave `decide_by: point` out'
+        )
 
 
 def repeated(names: list[str]) -> None:

@@ -105,6 +105,7 @@ class DpAudit:
             reference=STEINKE,
             plain="The training is not differentially private with an ε below {value}. What the true ε is, and "
             "whether a better attack would show more, stays unknown.",
+            one_sided=True,
         ),
         MetricSpec(
             name="refuted",
@@ -125,6 +126,7 @@ class DpAudit:
             formula="upper bound of the probability of v or more right guesses under the claimed (ε, δ), as above",
             reference=STEINKE,
             plain="If the claim were true, so many right guesses would have a probability of at most {value}.",
+            one_sided=True,
         ),
         MetricSpec(
             name="guess_accuracy",

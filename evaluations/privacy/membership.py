@@ -43,7 +43,8 @@ ATTACKS = (
     "true class − ln p of the likeliest other one, quantiles of non-members' s given input and true label "
     "(never the model's other answers) by gradient boosting; reference_ratio = the reference's loss − the model's; "
     "rmia = share of non-members z with [p(x|θ)/p(x)]/[p(z|θ)/p(z)] ≥ γ, p = exp(−loss), p(x) = ½·((1 + "
-    "a)·p(x|reference) + 1 − a); combined = logistic regression on the others; gap = right or wrong, where a service names a class alone"
+    "a)·p(x|reference) + 1 − a); combined = logistic regression on the others; gap = right or wrong, "
+    "where a service names a class alone"
 )
 TITLES = {
     "gap": "right or wrong alone",

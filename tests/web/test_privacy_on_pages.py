@@ -139,10 +139,23 @@ def test_the_words_are_said_in_chinese_too() -> None:
         assert words.reason(members).endswith(WHY)
 
 
-def test_no_policy_may_pass_a_claim_by_its_value_alone() -> None:
+@pytest.mark.parametrize(
+    ("demand", "why"),
+    [
+        ('metric: refuted, comparison: "<=", limit: 0, decide_by: point', "merely not refuted"),
+        ('metric: refuted, comparison: "<=", limit: 1', "merely not refuted"),
+        ('metric: refuted, comparison: ">=", limit: 0', "merely not refuted"),
+        ('metric: epsilon_lower_bound, comparison: "<=", limit: 3, decide_by: point', "against a claim alone"),
+        ('metric: epsilon_lower_bound, comparison: "<=", limit: 3', "against a claim alone"),
+        ('metric: claim_p, comparison: ">=", limit: 0.05, decide_by: point', "against a claim alone"),
+    ],
+)
+def test_no_policy_may_pass_a_claim_that_is_not_refuted(demand: str, why: str) -> None:
+    written = 'metric: refuted, comparison: "<=", limit: 0'
+    assert written in POLICY
     with pytest.raises(DomainError) as refused:
-        publish(principal=None, source=POLICY.replace("limit: 0}", "limit: 0, decide_by: point}"))
-    assert "merely not refuted" in refused.value.message
+        publish(principal=None, source=POLICY.replace(written, demand))
+    assert why in refused.value.message
 
 
 def test_groups_of_an_evaluation_are_called_on_pages_as_in_its_charts() -> None:
