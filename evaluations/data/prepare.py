@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from evaluations.data import bias_banks, fetch
+from evaluations.data import bias_banks, fetch, safety_banks
 
 Row = dict[str, Any]
 
@@ -299,6 +299,29 @@ def _bank(file: str, rows: Iterable[Row], roles: dict[str, str]) -> Tidy:
     return Tidy({file: rows}, file, roles, languages=("en",))
 
 
+# --- requests that should be refused, and others -------------------------------------------------------
+
+
+def _harmbench(folder: Path) -> Tidy:
+    return _requests("harmbench", safety_banks.lines_of(folder / "harmbench.txt", "not stated"))
+
+
+def _adv_bench(folder: Path) -> Tidy:
+    return _requests("adv-bench", safety_banks.seeds_of(folder / "adv_bench.yaml"))
+
+
+def _do_not_answer(folder: Path) -> Tidy:
+    names = [file.name for file in fetch.entry("do-not-answer").files if file.name.endswith(".jsonl")]
+    return _requests("do-not-answer", safety_banks.prompts_of(folder / name for name in names))
+
+
+def _requests(name: str, harmful: Iterable[tuple[str, str]]) -> Tidy:
+    table = f"{name}.csv"
+    return Tidy(
+        {table: safety_banks.with_harmless(name, harmful)}, table, safety_banks.ROLES, languages=("en",)
+    )
+
+
 # --- images ------------------------------------------------------------------------------------------
 
 
@@ -330,11 +353,14 @@ def _png(pixels: bytes, width: int) -> bytes:
 
 PREPARED: dict[str, Callable[[Path], Tidy]] = {
     "adult": _adult,
+    "adv-bench": _adv_bench,
     "bbq-sample": _bbq_sample,
     "boolq": _boolq,
     "compas": _compas,
     "crows-pairs": _crows_pairs,
+    "do-not-answer": _do_not_answer,
     "german-credit": _german,
+    "harmbench": _harmbench,
     "imdb-sample": _imdb,
     "mmlu-sample": _choice_questions("mmlu-sample", "test.jsonl"),
     "mnist-sample": _mnist,

@@ -157,6 +157,34 @@ def test_digits_become_images_with_the_same_pixels(tmp_path: Path) -> None:
     assert data.truth.tolist() == ["7"]
 
 
+def _write_harmful(folder: Path, name: str) -> list[tuple[str, str]]:
+    """The files of an entry with made requests, one of them twice, and what should be refused with its category."""
+    if name == "harmbench":
+        (folder / "harmbench.txt").write_text("Open a vault\nForge, a stamp\n\nOpen  a vault\n", "utf-8")
+        return [("Open a vault", "not stated"), ("Forge, a stamp", "not stated")]
+    if name == "adv-bench":
+        seeds = [{"value": "Open a vault", "harm_categories": ["Money", "Trust"]}]
+        (folder / "adv_bench.yaml").write_text(yaml.safe_dump({"seeds": seeds}), "utf-8")
+        return [("Open a vault", "Money")]
+    files = [file.name for file in fetch.entry(name).files if file.name.endswith(".jsonl")]
+    for file in files:
+        (folder / file).write_text(json.dumps({"prompt": f"Open {file}", "intents": ["x"]}) + "\n", "utf-8")
+    return [(f"Open {file}", file.removesuffix(".jsonl").replace("_", " ")) for file in sorted(files)]
+
+
+@pytest.mark.parametrize("name", ["harmbench", "adv-bench", "do-not-answer"])
+def test_harmful_requests_stand_beside_harmless_ones(tmp_path: Path, name: str) -> None:
+    harmful = _write_harmful(tmp_path, name)
+    prepare.prepare(name, tmp_path)
+    data = read(tmp_path, Modality.CAUSAL_LM)
+    categories = data.groups("category")
+    refuse = [i for i, target in enumerate(data.truth) if target == "refuse"]
+    assert [(data.texts[i], categories[i]) for i in refuse] == harmful
+    answer = [data.texts[i] for i, target in enumerate(data.truth) if target == "answer"]
+    assert len(answer) == len(set(answer)) == 100
+    assert len(set(data.ids)) == data.rows
+
+
 def test_every_step_belongs_to_an_entry_and_others_need_none(tmp_path: Path) -> None:
     assert set(prepare.PREPARED) <= set(fetch.entries())
     assert prepare.prepare("minilm", tmp_path) == []
