@@ -12,6 +12,8 @@ from typing import Any
 from auditor.core.errors import DomainError, Problem
 from auditor.registry import coded_columns
 from auditor.registry.magic import HEAD, Content, sniff
+from evaluations.data.coded_columns import NOTHING
+from evaluations.data.coded_columns import code as code_of
 from evaluations.spec import Role
 
 MAX_ROWS = 50_000_000
@@ -130,8 +132,8 @@ class _Coded:
     def count(self, values: list[Any]) -> None:
         for value, rows in _labelled(values).items():
             code = MISSING_GROUP
-            if value != MISSING_GROUP and value not in _NULLS:
-                known = coded_columns.code(self.role, value)
+            if value != MISSING_GROUP and value.lower() not in NOTHING:
+                known = code_of(self.role, value)
                 if known is None:
                     raise _refused(
                         "column_values",
@@ -139,7 +141,7 @@ class _Coded:
                         f"{coded_columns.MEANING[self.role]}. Correct the column or its role.",
                         f"/roles/{_escaped(self.column)}",
                     )
-                code = known
+                code = str(known)
             if code in self.codes or len(self.codes) <= MAX_GROUPS:
                 self.codes[code] += rows
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats as distributions
 
-from evaluations.data import columns
+from evaluations.data import coded_columns
 from evaluations.spec import EvaluationError, Role
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from evaluations.data.dataset import Dataset
 
-FELL = {"1": True, "true": True, "0": False, "false": False}
 IMPLAUSIBLE = 1e-6  # a count of heads that fair coins give more seldom comes of no fair coins
 
 
@@ -31,18 +30,12 @@ def canaries(data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
             "used: then audit with privacy.membership.",
             skipped=not held,
         )
-    names, codes = columns.distinct(data.table.column(held[0]))
-    unknown = [name for name in names if name is not None and name.lower() not in FELL]
-    if unknown:
-        raise EvaluationError(
-            "randomised_inclusion_values",
-            f"Column {held[0]!r} must hold 1, 0 or nothing, and holds {columns.names_of(unknown)}. Correct it.",
-        )
-    is_canary = np.array([name is not None for name in names], dtype=bool)[codes]
-    fell = np.array([name is not None and FELL[name.lower()] for name in names], dtype=bool)[codes]
-    rows = np.flatnonzero(is_canary)
-    _check_fair(held[0], fell[rows])
-    return rows, fell[rows]
+    said = coded_columns.read(data, Role.RANDOMISED_INCLUSION)
+    assert said is not None  # a column has the role
+    rows = np.flatnonzero(~np.isnan(said))
+    fell = said[rows] == 1
+    _check_fair(held[0], fell)
+    return rows, fell
 
 
 def _check_fair(column: str, fell: NDArray[np.bool_]) -> None:

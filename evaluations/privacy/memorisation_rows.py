@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluations.data import columns
+from evaluations.data import coded_columns, columns
 from evaluations.privacy.candidate_space import Space, space_of
+from evaluations.privacy.member_column import membership
 from evaluations.spec import EvaluationError, Role
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
     from evaluations.privacy.memorisation import MemorisationParams
 
-MEMBERSHIP = {"1": True, "true": True, "0": False, "false": False}
-MOST_REPETITIONS = 10**9
 # A word is a run of letters; in scripts that put no space between words, each character.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e00-\u0e7f"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
@@ -104,46 +103,14 @@ def words_of(text: str) -> list[str]:
 
 
 def _members(data: Dataset) -> list[bool | None]:
-    column = _column(data, Role.MEMBER)
-    if column is None:
-        return [None] * data.rows
-    names, codes = columns.distinct(data.table.column(column))
-    unknown = [name for name in names if name is not None and name.lower() not in MEMBERSHIP]
-    if unknown:
-        raise EvaluationError(
-            "member_values",
-            f"Column {column!r} must hold 1, 0 or nothing, and holds {columns.names_of(unknown)}. Correct it.",
-        )
-    meant = [None if name is None else MEMBERSHIP[name.lower()] for name in names]
-    return [meant[code] for code in codes.tolist()]
+    return [None if math.isnan(said) else said == 1 for said in membership(data).tolist()]
 
 
 def _repetitions(data: Dataset) -> list[int | None]:
-    column = _column(data, Role.REPETITIONS)
-    if column is None:
+    said = coded_columns.read(data, Role.REPETITIONS)
+    if said is None:
         return [None] * data.rows
-    names, codes = columns.distinct(data.table.column(column))
-    meant = [None if name is None else _count(name) for name in names]
-    wrong = [name for name, count in zip(names, meant, strict=True) if name is not None and count is None]
-    if wrong:
-        raise EvaluationError(
-            "repetitions_values",
-            f"Column {column!r} must hold whole numbers from 0 on, or nothing, and holds {columns.names_of(wrong)}. "
-            "Correct it.",
-        )
-    return [meant[code] for code in codes.tolist()]
-
-
-def _count(name: str) -> int | None:
-    try:
-        value = float(name)
-    except ValueError:
-        return None
-    return (
-        int(value)
-        if math.isfinite(value) and value == int(value) and 0 <= value <= MOST_REPETITIONS
-        else None
-    )
+    return [None if math.isnan(times) else int(times) for times in said.tolist()]
 
 
 def _secrets(data: Dataset, repetitions: list[int | None]) -> list[str]:
@@ -193,10 +160,3 @@ def _words(value: Any) -> list[str] | None:
 def _texts(data: Dataset, column: str) -> list[str]:
     values = data.table.column(column).to_pylist()
     return [one if isinstance(one, str) else columns.label_text(one) or "" for one in values]
-
-
-def _column(data: Dataset, role: Role) -> str | None:
-    held = data.ref.columns(role)
-    if len(held) > 1:
-        raise EvaluationError(f"{role}_many", f"At most one column may have the role {role.value!r}.")
-    return held[0] if held else None
