@@ -145,7 +145,10 @@ def test_the_words_are_said_in_chinese_too() -> None:
         ('metric: refuted, comparison: "<=", limit: 0, decide_by: point', "merely not refuted"),
         ('metric: refuted, comparison: "<=", limit: 1', "merely not refuted"),
         ('metric: refuted, comparison: ">=", limit: 0', "merely not refuted"),
-        ('metric: epsilon_lower_bound, comparison: "<=", limit: 3, decide_by: point', "against a claim alone"),
+        (
+            'metric: epsilon_lower_bound, comparison: "<=", limit: 3, decide_by: point',
+            "against a claim alone",
+        ),
         ('metric: epsilon_lower_bound, comparison: "<=", limit: 3', "against a claim alone"),
         ('metric: claim_p, comparison: ">=", limit: 0.05, decide_by: point', "against a claim alone"),
     ],
