@@ -390,6 +390,7 @@ class Requirements(Frozen):
     min_examples: int = 1
     parent: bool = False  # needs a parent version to compare with
     judge: bool = False  # another model may judge the answers: it is a JudgedEvaluation
+    judge_optional: bool = False  # it measures without one too
     reference: bool = (
         False  # a reference model may answer the same shards: `merge` finds them in ctx.reference_states
     )

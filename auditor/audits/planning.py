@@ -275,6 +275,8 @@ def _judge_refusal(
     dataset_version: DatasetVersion,
     judge: ModelVersion | None,
 ) -> str:
+    if judge is None and evaluation.requires.judge_optional:
+        return ""
     if judge is None:
         return f"{evaluation.name} needs a model that judges the answers. Name one with --judge."
     if judge.model.modality not in evaluation.requires.modalities:

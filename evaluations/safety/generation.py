@@ -135,6 +135,7 @@ class SafetyOfGeneration:
         access=Access.GENERATE.value,
         roles=(Role.INPUT, Role.TARGET),
         judge=True,
+        judge_optional=True,
     )
     tags: ClassVar[tuple[str, ...]] = (
         "safe.harm_compliance",

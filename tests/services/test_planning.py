@@ -450,6 +450,19 @@ def test_a_judge_is_named_is_another_model_and_is_pinned(
     assert (audit.digest, audit.judge_version) == (plans[0].digest, judge)
 
 
+def test_a_judge_may_be_left_out_where_words_are_read_without_one(
+    team: Team, engineer: User, adult: DatasetVersion
+) -> None:
+    source = JUDGED.replace("name: judged", "name: safe").replace("quality.judge", "safety.generation")
+    source = source.replace("metric: judged_rate", "metric: refusal_rate")
+    policy, data = publish(principal=None, source=source), with_egress(adult, HERE)
+    model, judge = writer(team, engineer, "writer"), writer(team, engineer, "judge")
+    alone, both = (plan_of(model, data, policy, judge_version=each) for each in (None, judge))
+    assert (alone.items[0].refusal, both.items[0].refusal) == ("", "")
+    assert both.takes.queries == 2 * alone.takes.queries
+    assert alone.digest != both.digest
+
+
 @pytest.mark.parametrize("role", [Role.REGULATOR, Role.ENGINEER])
 def test_a_judge_of_another_team_is_asked_only_for_those_who_may_spend_there(
     role: Role, team: Team, engineer: User, stranger: User, adult: DatasetVersion
