@@ -14,6 +14,7 @@ from kombu import Connection, Consumer, Queue
 from pgmq import PGMQueue
 
 from auditor.core.queue import celery
+from workers import tasks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 AT_ONCE = 6
@@ -116,3 +117,31 @@ def test_a_failure_between_queue_and_trigger_leaves_neither_and_the_next_makes_b
             Consumer(other, [queue])
         Consumer(opened, [queue])
     assert throttles("half_work") == [0]
+
+
+def test_of_two_housekeepers_one_works_and_the_other_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a clock of its own, in memory, so that both are due at any moment."""
+    begun, go_on, reaped = threading.Event(), threading.Event(), []
+
+    def reap() -> list[str]:
+        reaped.append(threading.current_thread().name)
+        begun.set()
+        assert go_on.wait(60)
+        return []
+
+    def first() -> None:
+        try:
+            tasks.housekeep()
+        finally:
+            connection.close()  # of this thread
+
+    monkeypatch.setattr(tasks.leases, "reap", reap)
+    one = threading.Thread(target=first, name="first")
+    one.start()
+    assert begun.wait(60)
+    tasks.housekeep()
+    go_on.set()
+    one.join()
+    assert reaped == ["first"]
+    tasks.housekeep()  # and the lock is free again
+    assert len(reaped) == 2
