@@ -8,10 +8,11 @@ from pathlib import Path
 from auditor.registry.layouts import check_set
 from auditor.registry.model_files import check_file
 from auditor.registry.model_folder import MAX_BYTES, MAX_FILES, MAX_REASONS, list_files
-from auditor.registry.reasons import Reason
+from auditor.registry.model_notes import notes_on
+from auditor.registry.reasons import Note, Reason
 from evaluations.spec import Modality, ModelFormat
 
-__all__ = ["MAX_BYTES", "MAX_FILES", "Accepted", "Reason", "Refused", "inspect_model"]
+__all__ = ["MAX_BYTES", "MAX_FILES", "Accepted", "Note", "Reason", "Refused", "inspect_model"]
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,15 @@ class Accepted:
     format: ModelFormat
     files: tuple[str, ...]
     size: int
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
 class Refused:
+    """A folder that may not be stored, with every reason that was found (50 at most)."""
+
     reasons: tuple[Reason, ...]
+    notes: tuple[Note, ...] = ()
 
 
 def inspect_model(folder: Path, modality: Modality | str) -> Accepted | Refused:
@@ -36,8 +41,10 @@ def inspect_model(folder: Path, modality: Modality | str) -> Accepted | Refused:
     modality = Modality(modality)
     reasons: list[Reason] = []
     files = list_files(folder, modality, reasons)
+    if any(not reason.path for reason in reasons):  # missing, or too large to be read
+        return Refused(tuple(reasons[:MAX_REASONS]))
     models: dict[str, ModelFormat] = {}
-    for path in files if not reasons else ():
+    for path in files if len(reasons) < MAX_REASONS else ():
         found = check_file(folder, path, modality)
         if isinstance(found, Reason):
             reasons.append(found)
@@ -45,6 +52,7 @@ def inspect_model(folder: Path, modality: Modality | str) -> Accepted | Refused:
             models[path] = found
     if not reasons:
         reasons = check_set(folder, set(files), models, modality)
+    notes = notes_on(folder, files, {reason.path for reason in reasons})
     if reasons:
-        return Refused(tuple(reasons[:MAX_REASONS]))
-    return Accepted(next(iter(models.values())), tuple(sorted(files)), sum(files.values()))
+        return Refused(tuple(reasons[:MAX_REASONS]), notes)
+    return Accepted(next(iter(models.values())), tuple(sorted(files)), sum(files.values()), notes)

@@ -9,11 +9,11 @@ from typing import Any
 
 from auditor.registry.formats import endpoint, json_text, safetensors
 from auditor.registry.model_kinds import HUGGING_FACE, KINDS, expected
+from auditor.registry.model_texts import INDEX
 from auditor.registry.reasons import Reason
 from evaluations.spec import Modality, ModelFormat
 
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
-_INDEX = "model.safetensors.index.json"
 _FACTORS = {"user_factors", "item_factors"}
 MAX_IDS = 5_000_000
 
@@ -68,10 +68,10 @@ def _check_hugging_face(folder: Path, files: set[str], models: list[str], modali
     reasons += _PREPARED[KINDS[modality].prepared_by](files)
     if models[0].endswith(".onnx"):
         return reasons + _check_alone(dict.fromkeys(models, ModelFormat.ONNX))
-    if _INDEX in files:
+    if INDEX in files:
         return reasons + _check_shards(folder, models)
     if models != ["model.safetensors"]:
-        message = f"Exactly one model.safetensors is needed, or shards with {_INDEX}. Save the model again."
+        message = f"Exactly one model.safetensors is needed, or shards with {INDEX}. Save the model again."
         reasons.append(Reason("no_model", "model.safetensors", message))
     return reasons
 
@@ -116,7 +116,7 @@ _PREPARED: dict[str, Callable[[set[str]], list[Reason]]] = {
 
 def _check_shards(folder: Path, models: list[str]) -> list[Reason]:
     """The index and the shards must name each other: nothing outside the folder, nothing left over."""
-    index = _load(folder / _INDEX)
+    index = _load(folder / INDEX)
     table = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(table, dict) or not all(
         isinstance(v, str) and _SHARD.fullmatch(v) for v in table.values()
@@ -124,7 +124,7 @@ def _check_shards(folder: Path, models: list[str]) -> list[Reason]:
         message = (
             "The index names files other than model-00001-of-….safetensors beside it. Save the model again."
         )
-        return [Reason("index", _INDEX, message)]
+        return [Reason("index", INDEX, message)]
     reasons = []
     for path in sorted(set(table.values()) ^ set(models)):
         what = "missing" if path not in models else "not in the index"

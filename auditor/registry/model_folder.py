@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +18,65 @@ MAX_BYTES = 20 * 2**30
 MAX_REASONS = 50
 
 _CODE = (
-    *(".py", ".pyc", ".pyo", ".pyd", ".so", ".dll", ".dylib", ".sh", ".bat", ".ps1", ".exe", ".jar"),
-    ".ipynb",
+    *(
+        ".py",
+        ".pyc",
+        ".pyo",
+        ".pyd",
+        ".pyw",
+        ".pyi",
+        ".pyx",
+        ".pyz",
+        ".whl",
+        ".egg",
+        ".ipynb",
+        ".js",
+        ".html",
+    ),
+    *(".so", ".dll", ".dylib", ".sh", ".bat", ".cmd", ".ps1", ".exe", ".jar", ".class", ".wasm"),
 )
-_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".npz")
+_PICKLES = (
+    *(".pkl", ".pickle", ".pk", ".p", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill", ".sav"),
+    *(".npy", ".npz", ".pkl.gz", ".mar", ".nemo"),
+)
+# What Python would import in place of the library, were the folder on its path.
+_OURS = (
+    *(
+        "auditor",
+        "evaluations",
+        "workers",
+        "django",
+        "celery",
+        "numpy",
+        "pandas",
+        "scipy",
+        "sklearn",
+        "skops",
+    ),
+    *(
+        "torch",
+        "transformers",
+        "tokenizers",
+        "safetensors",
+        "huggingface_hub",
+        "accelerate",
+        "jinja2",
+        "pydantic",
+    ),
+    *(
+        "onnx",
+        "onnxruntime",
+        "xgboost",
+        "lightgbm",
+        "pyarrow",
+        "yaml",
+        "PIL",
+        "sitecustomize",
+        "usercustomize",
+    ),
+    *("__init__", "__main__", "conftest", "setup"),
+)
+_SHADOWS = frozenset(name.casefold() for name in (*sys.stdlib_module_names, *_OURS))
 
 
 def list_files(folder: Path, modality: Modality, reasons: list[Reason]) -> dict[str, int]:
@@ -63,6 +119,9 @@ def _fault(path: str, status: os.stat_result, modality: Modality) -> Reason | No
         return Reason("symlink", path, message)
     if not stat.S_ISREG(status.st_mode):
         return Reason("special_file", path, "This is no regular file (a device, pipe or socket). Remove it.")
+    if shadowed := _shadowed(path):
+        message = f"Python would load this in place of its own {shadowed!r}. Remove it."
+        return Reason("shadow", path, message)
     if path.lower().endswith(_CODE):
         return Reason(
             "code", path, "Code is not accepted; models are loaded by trusted libraries only. Remove it."
@@ -71,6 +130,15 @@ def _fault(path: str, status: os.stat_result, modality: Modality) -> Reason | No
         return pickle(path, modality)
     fault = names.fault(path)
     return Reason("name", path, fault) if fault else None
+
+
+def _shadowed(path: str) -> str:
+    """The module that a path would stand in for: a folder of its name, or a file of code."""
+    *folders, name = path.casefold().split("/")
+    stem = name.split(".")[0]
+    if name.endswith(_CODE) and stem in _SHADOWS:
+        return stem
+    return next((part for part in folders if part in _SHADOWS), "")
 
 
 def pickle(path: str, modality: Modality) -> Reason:

@@ -362,7 +362,7 @@ def test_an_unsound_endpoint_is_refused(change: dict[str, Any], tmp_path: Path) 
 
 def test_an_endpoint_with_a_key_given_twice_or_too_large_is_refused(tmp_path: Path) -> None:
     twice = json.dumps(CHAT)[:-1] + ', "url": "https://other.example.org"}'
-    assert codes(endpoint(tmp_path, twice), "causal_lm") == {"json"}
+    assert codes(endpoint(tmp_path, twice), "causal_lm") == {"json_repeated"}
     assert codes(endpoint(tmp_path, json.dumps(CHAT) + " " * 2**20), "causal_lm") == {"endpoint"}
 
 

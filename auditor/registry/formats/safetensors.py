@@ -23,16 +23,22 @@ _SAVE = "Save it again: model.save_pretrained(folder, safe_serialization=True)."
 
 
 def check(file: BinaryIO, size: int) -> frozenset[str]:
-    """The names of the tensors. `file` is at its beginning and holds `size` bytes. Raises Fault `safetensors`."""
+    """The names of the tensors. `file` is at its beginning and holds `size` bytes.
+
+    Raises Fault `safetensors_header`, `_overlap`, `_gap`, `_dtype`, `_bounds` or `safetensors`.
+    """
     length = int.from_bytes(file.read(8), "little")
-    if size < 10 or length < 2 or length > size - 8:
-        raise _fault("its header is cut off")
     if length > MAX_HEADER:
-        raise _fault(f"its header is larger than {MAX_HEADER // 2**20} MB")
+        raise _fault(f"its header is larger than {MAX_HEADER // 2**20} MB", "header")
+    if size < 10 or length < 2 or length > size - 8:
+        raise _fault("its header is cut off", "header")
     raw = file.read(length)
     if len(raw) != length or not raw.startswith(b"{"):
-        raise _fault("its header is no JSON object")
-    header = parse(raw, "The safetensors header")
+        raise _fault("its header is no JSON object", "header")
+    try:
+        header = parse(raw, "The safetensors header")
+    except Fault as fault:
+        raise _fault(f"its header cannot be read: {fault.message.split('. ')[0]}", "header") from fault
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise _fault("its metadata is not a table of texts")
@@ -42,13 +48,16 @@ def check(file: BinaryIO, size: int) -> frozenset[str]:
     for name, (begin, stop) in sorted(
         ((n, _span(n, t)) for n, t in header.items()), key=lambda pair: pair[1]
     ):
-        if begin != end:
-            raise _fault(
-                f"tensor {name[:80]!r} {'overlaps another' if begin < end else 'leaves a gap before it'}"
-            )
+        if begin < end:
+            raise _fault(f"tensor {name[:80]!r} overlaps another", "overlap")
+        if begin > end:
+            raise _fault(f"tensor {name[:80]!r} leaves a gap before it", "gap")
         end = stop
-    if end != size - 8 - length:
-        raise _fault(f"its tensors take {end} bytes, but the file holds {size - 8 - length}")
+    held = size - 8 - length
+    if end > held:
+        raise _fault(f"its tensors take {end} bytes, but the file holds {held}", "bounds")
+    if end < held:
+        raise _fault(f"{held - end} bytes after its tensors belong to none", "gap")
     return frozenset(header)
 
 
@@ -59,12 +68,12 @@ def _span(name: str, tensor: Any) -> tuple[int, int]:
     shape, offsets = tensor["shape"], tensor["data_offsets"]
     width = _BYTES.get(tensor["dtype"]) if isinstance(tensor["dtype"], str) else None
     if width is None:
-        raise _fault(f"tensor {name[:80]!r} has an unknown dtype {str(tensor['dtype'])[:20]!r}")
+        raise _fault(f"tensor {name[:80]!r} has an unknown dtype {str(tensor['dtype'])[:20]!r}", "dtype")
     if not _naturals(shape) or len(shape) > 16 or not _naturals(offsets) or len(offsets) != 2:
-        raise _fault(f"tensor {name[:80]!r} has an impossible shape or place")
+        raise _fault(f"tensor {name[:80]!r} has an impossible shape or place", "bounds")
     begin, stop = offsets
     if stop - begin != width * math.prod(shape):
-        raise _fault(f"tensor {name[:80]!r} does not fill its place")
+        raise _fault(f"tensor {name[:80]!r} does not fill its place", "bounds")
     return begin, stop
 
 
@@ -72,5 +81,6 @@ def _naturals(value: Any) -> bool:
     return isinstance(value, list) and all(type(v) is int and 0 <= v < 2**63 for v in value)
 
 
-def _fault(what: str) -> Fault:
-    return Fault("safetensors", f"This is not a sound safetensors file: {what}. {_SAVE}")
+def _fault(what: str, kind: str = "") -> Fault:
+    code = f"safetensors_{kind}" if kind else "safetensors"
+    return Fault(code, f"This is not a sound safetensors file: {what}. {_SAVE}")

@@ -19,6 +19,9 @@ MAX_SCHEMA = 64 * 2**20
 MAX_UNPACKED = 4 * 2**30
 MAX_RATIO = 200  # unpacked to packed; arrays of zeros reach about 1,000 and are not a model
 
+_LOCAL = 30  # bytes of a local header before the name
+_SLACK = 64  # bytes: the extra field of a local header (large files), a data descriptor
+
 _ARRAY = re.compile(r"[A-Za-z0-9_-]{1,80}\.npy")
 _PACKAGES = {"sklearn", "numpy", "scipy"}
 _BUILTINS = {
@@ -37,12 +40,13 @@ _CLOSED = re.compile(
 )
 
 
-def check(file: BinaryIO, size: int) -> None:
-    """Raise Fault `skops…` unless `file`, of `size` bytes, is a skops file of permitted types. Reads every member."""
+def check(file: BinaryIO) -> None:
+    """Raise Fault `skops…`, `archive_…` or `ratio` unless `file` is a skops file of permitted types. Reads every member."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-            _check_members(members, size)
+            _check_members(members)
+            _check_places(members, archive)
             for member in members:
                 with archive.open(member) as content:
                     if member.filename == SCHEMA:
@@ -54,7 +58,7 @@ def check(file: BinaryIO, size: int) -> None:
         raise _fault(f"it cannot be read ({str(error)[:100]})") from error
 
 
-def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+def _check_members(members: list[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
     if len(names) > MAX_MEMBERS:
         raise _fault(f"it has more than {MAX_MEMBERS} parts")
@@ -68,11 +72,22 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
                 "pickle",
                 "This is a PyTorch or pickle archive, which can run code. Save it with skops.io.dump.",
             )
+        if name.startswith(("/", "\\")) or ":" in name or ".." in re.split(r"[/\\]", name):
+            raise Fault(
+                "archive_path",
+                f"The archive holds {name[:80]!r}, which would be unpacked outside of its folder. Save it again: "
+                "skops.io.dump(model, path).",
+            )
         if name != SCHEMA and not _ARRAY.fullmatch(name):
             raise _fault(f"it holds {name[:80]!r}; only {SCHEMA} and .npy arrays are accepted")
         kind = stat.S_IFMT(member.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG) or member.flag_bits & 0x1:
-            raise _fault(f"{name!r} is a link, a device or encrypted")
+        if kind not in (0, stat.S_IFREG):
+            raise Fault(
+                "archive_link",
+                f"{name!r} in the archive is a link or a device. Save it again: skops.io.dump(model, path).",
+            )
+        if member.flag_bits & 0x1:
+            raise _fault(f"{name!r} is encrypted")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise _fault(f"{name!r} is packed in an unusual way")
         if member.file_size > MAX_RATIO * max(member.compress_size, 1) + 4096:
@@ -86,10 +101,24 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
         raise Fault(
             "ratio", f"The parts unpack to more than {MAX_UNPACKED // 2**30} GiB. Use a smaller model."
         )
-    if sum(member.compress_size for member in members) > size:
-        raise _fault("its parts overlap")
     if SCHEMA not in names:
         raise _fault(f"it holds no {SCHEMA}")
+
+
+def _check_places(members: list[zipfile.ZipInfo], archive: zipfile.ZipFile) -> None:
+    """Parts that share their bytes unpack to far more than they take, and bytes of no part hide what they like."""
+    end = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        if member.header_offset < end:
+            raise Fault(
+                "archive_overlap",
+                f"{member.filename!r} shares its bytes with another part. Save it again: skops.io.dump(model, path).",
+            )
+        if member.header_offset > end + _SLACK:
+            raise _fault(f"bytes before {member.filename!r} belong to no part")
+        end = member.header_offset + _LOCAL + len(member.orig_filename.encode()) + member.compress_size
+    if archive.start_dir > end + _SLACK or archive.comment:
+        raise _fault("it holds bytes that belong to no part")
 
 
 def _check_array(content: Any, member: zipfile.ZipInfo) -> None:
@@ -108,7 +137,7 @@ def _check_array(content: Any, member: zipfile.ZipInfo) -> None:
         sound = set(header) == {"descr", "fortran_order", "shape"} and all(
             type(n) is int and n >= 0 for n in shape
         )
-    except (SyntaxError, ValueError, KeyError, TypeError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, LookupError, TypeError, RecursionError, MemoryError) as error:
         raise _fault(f"{member.filename!r} has a damaged header") from error
     found = 0
     while chunk := content.read(2**20):

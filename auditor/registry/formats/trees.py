@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -10,6 +11,9 @@ from evaluations.spec import ModelFormat
 
 _BOOSTERS = ("gbtree", "dart", "gblinear")
 _VERSION = re.compile(r"v[1-9]\d{0,2}")
+MAX_COLUMNS = 10_000_000
+MAX_OUTPUTS = 100_000  # classes or targets: XGBoost makes room for all of them at once
+_NUMBERS = ("split_conditions", "base_weights", "loss_changes", "sum_hessian")  # of an XGBoost tree
 
 
 def format_of(value: Any) -> ModelFormat | None:
@@ -35,7 +39,9 @@ def _check_xgboost(value: dict[str, Any]) -> None:
         grown = learner["gradient_booster"]
         if grown["name"] not in _BOOSTERS or not isinstance(learner["objective"]["name"], str):
             raise ValueError("it names no known booster or objective")
-        columns = int(learner["learner_model_param"]["num_feature"])
+        columns = _bounded(learner["learner_model_param"], "num_feature", MAX_COLUMNS)
+        for outputs in {"num_class", "num_target"} & learner["learner_model_param"].keys():
+            _bounded(learner["learner_model_param"], outputs, MAX_OUTPUTS)
         # where XGBoost itself looks, and nowhere else: what lies beside it may be there for us alone
         kept = grown["gbtree"] if grown["name"] == "dart" else grown
         for tree in () if grown["name"] == "gblinear" else kept["model"]["trees"]:
@@ -44,11 +50,21 @@ def _check_xgboost(value: dict[str, Any]) -> None:
             if not (len(left) == len(right) == len(split) == nodes):
                 raise ValueError("a tree has parts of different lengths")
             _check_children(left, right, split, columns)
+            for part in _NUMBERS:
+                if any(isinstance(number, float) and math.isnan(number) for number in tree.get(part, ())):
+                    raise ValueError(f"{part} holds what is no number")
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise Fault(
             "xgboost",
             f"This is not a sound XGBoost model ({str(error)[:120]}). Save it again: Booster.save_model('model.json').",
         ) from error
+
+
+def _bounded(held: dict[str, Any], name: str, most: int) -> int:
+    value = int(held[name])
+    if not 0 <= value <= most:
+        raise ValueError(f"{name} is {value}, beyond {most}")
+    return value
 
 
 def _check_children(left: list[Any], right: list[Any], split: list[Any], columns: int) -> None:
@@ -75,17 +91,34 @@ def _check_lightgbm(value: dict[str, Any]) -> None:
         if value.get("name") != "tree" or not isinstance(value["objective"], str):
             raise ValueError("it names no objective")
         names, each = value["feature_names"], int(value["num_tree_per_iteration"])
-        if not names or not all(isinstance(name, str) for name in names) or each < 1:
-            raise ValueError("it names no columns")
+        if not names or not all(isinstance(name, str) for name in names) or not 1 <= each <= MAX_OUTPUTS:
+            raise ValueError("it names no columns, or an impossible number of trees")
         for tree in value["tree_info"]:
-            if not isinstance(tree["tree_structure"], dict):
-                raise ValueError("a tree has no structure")
+            _check_structure(tree["tree_structure"], len(names))
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise Fault(
             "lightgbm",
             f"This is not a sound LightGBM dump ({str(error)[:120]}). Write Booster.dump_model() as JSON again, or "
             "use Booster.save_model('model.txt').",
         ) from error
+
+
+def _check_structure(root: Any, columns: int) -> None:
+    """Every node splits by a column that is there, or is a leaf with a number."""
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if not isinstance(node, dict):
+            raise ValueError("a tree has no structure")
+        if "split_feature" not in node:
+            if type(node["leaf_value"]) not in (int, float) or math.isnan(node["leaf_value"]):
+                raise ValueError("a leaf has no number")
+            continue
+        if type(node["split_feature"]) is not int or not 0 <= node["split_feature"] < columns:
+            raise ValueError("a node points outside its table")
+        if isinstance(node["threshold"], float) and math.isnan(node["threshold"]):
+            raise ValueError("a node splits at what is no number")
+        pending += [node["left_child"], node["right_child"]]
 
 
 def check_lightgbm_text(text: str) -> None:

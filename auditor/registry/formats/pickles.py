@@ -1,0 +1,49 @@
+"""Tells pickles by their opcodes, also those that begin with no magic bytes. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import pickletools
+from io import BytesIO
+
+_CALLS = {"REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"}
+_IMPORTS = {"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"}
+MAX_OPCODES = 50_000  # a text that parses as so many opcodes is none
+
+
+def is_pickle(data: bytes) -> bool:
+    """Whether a reader of pickles would do something with `data`: call something, or build it from end to end.
+
+    Pickles of protocols 0 and 1 are plain ASCII, so that they pass for any text.
+    """
+    seen: set[str] = set()
+    stack: list[bool] = []  # whether each item is a mark
+    try:
+        for count, (opcode, _, at) in enumerate(pickletools.genops(BytesIO(data))):
+            if not _step(stack, opcode):
+                return False
+            seen.add(opcode.name)
+            if seen & _IMPORTS and seen & _CALLS:
+                return True  # it has run by now, whatever follows
+            if opcode.name == "STOP":
+                return count > 2 and not data[at + 1 : at + 64].strip() and at + 64 >= len(data)
+            if count >= MAX_OPCODES:
+                return True
+    except Exception:  # noqa: BLE001  # whatever genops stumbles over, a reader of pickles does, too
+        return False
+    return False
+
+
+def _step(stack: list[bool], opcode: pickletools.OpcodeInfo) -> bool:
+    """Do to the stack what the opcode does; False where its operands are not there."""
+    takes = list(opcode.stack_before)
+    if pickletools.markobject in takes or (opcode.name == "POP" and stack and stack[-1]):
+        if True not in stack:
+            return False
+        takes = takes[: takes.index(pickletools.markobject)] if pickletools.markobject in takes else []
+        while not stack.pop():
+            pass
+    if len(takes) > len(stack) or any(stack[len(stack) - len(takes) :]):
+        return False
+    del stack[len(stack) - len(takes) :]
+    stack += [kind is pickletools.markobject for kind in opcode.stack_after]
+    return True
