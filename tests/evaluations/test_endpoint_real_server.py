@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,12 +26,11 @@ from evaluations.spec import (
     Role,
 )
 from tests.endpoint_server import Answer, completion, serving
-from tests.evaluations import lm, make
+from tests.evaluations import make
+from tests.real_server import chat_model, transformers_serve
 
 pytestmark = pytest.mark.slow
 
-TEMPLATE = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
-SERVE = "import sys; from transformers.cli.transformers import main; sys.argv[0] = 'transformers'; main()"
 PROMPTS = ["the film is good", "a dull plot", "naïve—“ﬁlm” 🎬", "the film is good"]
 
 
@@ -71,48 +64,16 @@ class Local:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Local:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = tmp_path_factory.mktemp("served") / "tiny-lm"
-    lm.causal_lm(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    return Local(folder, tokenizer, AutoModelForCausalLM.from_pretrained(folder).eval())
+    folder = chat_model(tmp_path_factory.mktemp("served") / "tiny-lm")
+    return Local(
+        folder, AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
+    )
 
 
 @pytest.fixture(scope="module")
 def url(local: Local, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of `transformers serve`, started and ended here."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("log") / "serve.log"
-    options = ["serve", str(local.folder), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(log.parent), "OMP_NUM_THREADS": "1"}
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-c", SERVE, *options],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **offline},
-        )
-    try:
-        deadline = time.monotonic() + 120
-        while not _healthy(port):
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def _healthy(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
-    except httpx.TransportError:
-        return False
+    with transformers_serve(local.folder, tmp_path_factory.mktemp("log")) as address:
+        yield address
 
 
 def described(folder: Path, url: str, model: str, **spec: Any) -> ModelRef:
