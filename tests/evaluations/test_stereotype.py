@@ -111,7 +111,9 @@ def test_causal_models_are_asked_for_whole_sentences_under_another_name(
         for text, score in zip(pair, scores, strict=True):
             ids = torch.tensor([[0, *model.tokens.tokenizer(text)["input_ids"]]])  # after the start token
             with torch.no_grad():
-                logp = torch.log_softmax(model.network(ids).logits[0, :-1].double(), -1)
+                logp = torch.log_softmax(
+                    model.network(ids.to(model.device)).logits[0, :-1].double().cpu(), -1
+                )
             assert score == pytest.approx(float(logp[range(len(logp)), ids[0, 1:]].sum()), abs=1e-3)
     assert set(by_name(run(table, model, tmp_path, bias.PAIR_ROLES, gpt))) == {
         "crows_pairs_causal",

@@ -54,7 +54,7 @@ def plainly(model: HuggingFaceCausalLM, text: str, share: float = 0.2) -> dict[s
     assert start is not None
     ids = [start, *model.tokens.plain([text])[0]][: model.tokens.longest + 1]
     with torch.no_grad():
-        logits = model.network(torch.tensor([ids[:-1]])).logits[0].double()
+        logits = model.network(torch.tensor([ids[:-1]], device=model.device)).logits[0].double().cpu()
     probs, log_probs = torch.softmax(logits, -1), torch.log_softmax(logits, -1)
     own = log_probs.gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
     mu = (probs * log_probs).sum(-1)
