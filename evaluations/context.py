@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,13 +27,21 @@ from evaluations.spec import (
     Progress,
     RunRequest,
     ShardState,
+    Turn,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evaluations.data.dataset import Dataset
-    from evaluations.models.protocol import Classifier, Generation, Generator, Model, Scores
+    from evaluations.models.protocol import (
+        Classifier,
+        Conversationalist,
+        Generation,
+        Generator,
+        Model,
+        Scores,
+    )
 
 
 GENERATED = pa.schema(
@@ -44,6 +53,8 @@ GENERATED = pa.schema(
         "logprob": pa.float64(),
     }
 )
+
+CONVERSED = GENERATED.append(pa.field("shortened", pa.bool_()))
 
 
 def _silent(progress: Progress) -> None:
@@ -167,27 +178,44 @@ class Context:
         sample: int = 0,
     ) -> list[Generation]:
         """One text per prompt. `sample` numbers repeated draws of the same prompt; ids name the prompts."""
-        from evaluations.models.protocol import Generation
 
         def ask(positions: NDArray[np.int64]) -> pa.Table:
-            seeds = [derive_seed(self.seed, f"{ids[i]}:sample:{sample}") % 2**63 for i in positions]
-            made = model.generate([prompts[i] for i in positions], settings, seeds)
-            given = [None if g.status == "error" or not _is_unicode(g.text + g.reason) else g for g in made]
-            columns = ([g and getattr(g, name) for g in given] for name in GENERATED.names)
-            return pa.table(list(columns), schema=GENERATED)
+            seeds = self._seeds(ids, sample, positions)
+            return _generated(model.generate([prompts[i] for i in positions], settings, seeds), GENERATED)
 
         # The prompt is part of the id, not of the question: shards cut elsewhere find the same answers.
         asked = np.array([f"{i}:{_digest(prompt)}" for i, prompt in zip(ids, prompts, strict=True)])
-        how = settings.model_dump() | ({"seed": self.seed} if settings.temperature > 0 else {})
+        how = self._how(settings)
         table = self.answers(model, "text", asked, ask, "generating", GENERATED, sample=sample, **how)
-        return [
-            Generation(
-                row["text"], row["status"], row["reason"] or "", cut=bool(row["cut"]), logprob=row["logprob"]
-            )
-            if row["status"] in ("ok", "blocked") and row["text"] is not None
-            else Generation("", "error", "The model gave no answer.")
-            for row in table.to_pylist()
-        ]
+        return [_generation(row) for row in table.to_pylist()]
+
+    def conversations(
+        self,
+        model: Conversationalist,
+        ids: NDArray[np.str_],
+        turns: Sequence[Sequence[Turn]],
+        settings: GenerationSettings,
+        sample: int = 0,
+    ) -> list[Generation]:
+        """The assistant's next message in each conversation, shared and kept as `generations` are."""
+
+        def ask(positions: NDArray[np.int64]) -> pa.Table:
+            seeds = self._seeds(ids, sample, positions)
+            return _generated(model.converse([turns[i] for i in positions], settings, seeds), CONVERSED)
+
+        asked = np.array([f"{i}:{_digest_of_turns(said)}" for i, said in zip(ids, turns, strict=True)])
+        how = self._how(settings)
+        table = self.answers(
+            model,  # type: ignore[arg-type]  # whoever converses is a model too
+            "conversation", asked, ask, "conversing", CONVERSED, sample=sample, **how,
+        )  # fmt: skip
+        return [_generation(row) for row in table.to_pylist()]
+
+    def _seeds(self, ids: NDArray[np.str_], sample: int, positions: NDArray[np.int64]) -> list[int]:
+        return [derive_seed(self.seed, f"{ids[i]}:sample:{sample}") % 2**63 for i in positions]
+
+    def _how(self, settings: GenerationSettings) -> dict[str, object]:
+        return settings.model_dump() | ({"seed": self.seed} if settings.temperature > 0 else {})
 
     def result(
         self,
@@ -216,6 +244,27 @@ class Context:
         )
 
 
+def _generated(made: Sequence[Generation], schema: pa.Schema) -> pa.Table:
+    """A row each; nothing in that of an error, which is asked for again."""
+    given = [None if g.status == "error" or not _is_unicode(g.text + g.reason) else g for g in made]
+    return pa.table([[g and getattr(g, name) for g in given] for name in schema.names], schema=schema)
+
+
+def _generation(row: dict[str, Any]) -> Generation:
+    from evaluations.models.protocol import Generation
+
+    if row["status"] not in ("ok", "blocked") or row["text"] is None:
+        return Generation("", "error", "The model gave no answer.")
+    return Generation(
+        row["text"],
+        row["status"],
+        row["reason"] or "",
+        cut=bool(row["cut"]),
+        shortened=bool(row.get("shortened")),
+        logprob=row["logprob"],
+    )
+
+
 def _is_unicode(text: str) -> bool:
     """Whether it can be written down: JSON may hold halves of characters."""
     try:
@@ -227,6 +276,10 @@ def _is_unicode(text: str) -> bool:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _digest_of_turns(turns: Sequence[Turn]) -> str:
+    return _digest(json.dumps([[turn.speaker, turn.text] for turn in turns]))
 
 
 def derive_seed(seed: int, name: str) -> int:

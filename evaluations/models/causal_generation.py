@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,9 +13,10 @@ from transformers import StoppingCriteriaList as Criteria
 
 from evaluations.engine import packed_choices
 from evaluations.engine.batching import token_budget_batches
+from evaluations.models import chat_templates, transcripts
 from evaluations.models.protocol import Generation
 from evaluations.models.sampling import SeededTokens, ended_at
-from evaluations.spec import GenerationSettings
+from evaluations.spec import GenerationSettings, Turn
 
 if TYPE_CHECKING:
     from evaluations.models.causal_lm import HuggingFaceCausalLM
@@ -44,7 +46,50 @@ def generate(
 ) -> list[Generation]:
     """One Generation per prompt, in order. Prompts are padded on the left, or batched by equal length where the
     network does not mask all that is padded."""
-    encoded = _encode(model, prompts, settings)
+    if settings.system and model.tokenizer.chat_template:
+        system = {"role": "system", "content": settings.system}
+        asked = [[system, {"role": "user", "content": prompt}] for prompt in prompts]
+        return _templated(model, asked, settings, seeds)
+    return _continued(model, list(prompts), settings, seeds)
+
+
+def converse(
+    model: HuggingFaceCausalLM,
+    conversations: Sequence[Sequence[Turn]],
+    settings: GenerationSettings,
+    seeds: Sequence[int],
+) -> list[Generation]:
+    """The assistant's next message in each conversation, by the model's chat template or as a plain transcript."""
+    if not model.tokenizer.chat_template:
+        prompts = [transcripts.plain(turns, settings.system) for turns in conversations]
+        made = _continued(model, prompts, transcripts.ending(settings), seeds)
+        return [replace(g, text=g.text.strip()) for g in made]
+    asked = [transcripts.messages(turns, settings.system) for turns in conversations]
+    return _templated(model, asked, settings, seeds)
+
+
+def _templated(
+    model: HuggingFaceCausalLM,
+    asked: Sequence[Sequence[dict[str, str]]],
+    settings: GenerationSettings,
+    seeds: Sequence[int],
+) -> list[Generation]:
+    rendered = [chat_templates.render(model.tokenizer, messages) for messages in asked]
+    taken = [i for i, (text, _) in enumerate(rendered) if text is not None]
+    made = _continued(model, [rendered[i][0] or "" for i in taken], settings, [seeds[i] for i in taken])
+    answers = [Generation("", "error", reason) for _, reason in rendered]
+    for i, answer in zip(taken, made, strict=True):
+        answers[i] = answer
+    return answers
+
+
+def _continued(
+    model: HuggingFaceCausalLM,
+    prompts: Sequence[str],
+    settings: GenerationSettings,
+    seeds: Sequence[int],
+) -> list[Generation]:
+    encoded, longer = _encode(model, prompts, settings)
     made: list[Generation | None] = [
         None if ids else Generation("", "error", "The prompt is empty and the model has no start token.")
         for ids in encoded
@@ -52,32 +97,25 @@ def generate(
     for batch in _batches(model, encoded, settings):
         answers = _batch(model, [encoded[i] for i in batch], settings, [seeds[i] for i in batch])
         for i, answer in zip(batch, answers, strict=True):
-            made[i] = answer
+            made[i] = replace(answer, shortened=longer[i])
     return [answer for answer in made if answer is not None]
 
 
 def _encode(
     model: HuggingFaceCausalLM, prompts: Sequence[str], settings: GenerationSettings
-) -> list[list[int]]:
-    """Token ids that leave room for an answer: too long a prompt loses tokens on the left, at most down to a half."""
+) -> tuple[list[list[int]], list[bool]]:
+    """Token ids that leave room for an answer: too long a prompt loses tokens on the left, at most down to a half.
+    Beside them, which prompts lost any."""
     tokens = model.tokens
-    if settings.system and model.tokenizer.chat_template:
-        prompts = [
-            model.tokenizer.apply_chat_template(
-                [{"role": "system", "content": settings.system}, {"role": "user", "content": prompt}],
-                tokenize=False,
-                add_generation_prompt=True,
-            )
-            for prompt in prompts
-        ]
     room = _room(tokens.longest, settings)
-    encoded = []
+    encoded, longer = [], []
     for ids in tokens.read(prompts):
         if not ids and tokens.start is not None:
             ids = [tokens.start]
-        model.usage.truncated += len(ids) > room
+        longer.append(len(ids) > room)
         encoded.append(ids[-room:])
-    return encoded
+    model.usage.truncated += sum(longer)
+    return encoded, longer
 
 
 def _room(longest: int, settings: GenerationSettings) -> int:

@@ -12,7 +12,7 @@ from evaluations.engine.multiple_choice import Scorer
 from evaluations.models import causal_generation, hf_folder
 from evaluations.models.causal_tokens import Tokens, windows
 from evaluations.models.protocol import Generation, Likelihood, TokenLogprobs, Usage
-from evaluations.spec import Access, EvaluationError, GenerationSettings, Modality, ModelRef
+from evaluations.spec import Access, EvaluationError, GenerationSettings, Modality, ModelRef, Turn
 
 LONGEST = 2048  # tokens, where neither tokenizer nor configuration says how much the model reads
 
@@ -73,8 +73,17 @@ class HuggingFaceCausalLM:
         self, prompts: Sequence[str], settings: GenerationSettings, seeds: Sequence[int]
     ) -> list[Generation]:
         """One text per prompt; see protocol.Generator."""
-        made = causal_generation.generate(self, prompts, settings, seeds)
-        self.usage.queries += len(prompts)
+        return self._written(causal_generation.generate(self, prompts, settings, seeds))
+
+    def converse(
+        self, conversations: Sequence[Sequence[Turn]], settings: GenerationSettings, seeds: Sequence[int]
+    ) -> list[Generation]:
+        """The next message of each conversation, through the folder's chat template; without one as a plain
+        transcript, `transcripts.plain`. Too long a one loses its beginning. See protocol.Conversationalist."""
+        return self._written(causal_generation.converse(self, conversations, settings, seeds))
+
+    def _written(self, made: list[Generation]) -> list[Generation]:
+        self.usage.queries += len(made)
         self.usage.tokens += sum(g.prompt_tokens + g.output_tokens for g in made)
         return made
 

@@ -15,7 +15,8 @@ from evaluations.models.loader import agreed_labels
 from evaluations.models.openai_replies import PROBE_TOKENS, calls_in, calls_itself, generation, sampling
 from evaluations.models.protocol import Generation, Model, Scores
 from evaluations.models.tool_calls import ToolCall
-from evaluations.spec import Access, GenerationSettings, Modality, ModelRef
+from evaluations.models.transcripts import messages
+from evaluations.spec import Access, GenerationSettings, Modality, ModelRef, Turn
 
 if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
@@ -46,6 +47,12 @@ class ChatModel(EndpointModel):
         outcomes = self._ask(prompts, settings, seeds)
         return [generation(outcome, settings.stop) for outcome in outcomes]
 
+    def converse(
+        self, conversations: Sequence[Sequence[Turn]], settings: GenerationSettings, seeds: Sequence[int]
+    ) -> list[Generation]:
+        given = [messages(turns, settings.system) for turns in conversations]
+        return [generation(outcome, settings.stop) for outcome in self._send(given, settings, seeds)]
+
     def generate_with_tools(
         self,
         prompts: Sequence[str],
@@ -70,20 +77,31 @@ class ChatModel(EndpointModel):
         seeds: Sequence[int],
         tools: Sequence[dict[str, Any]] = (),
     ) -> list[Outcome]:
+        system = [{"role": "system", "content": settings.system}] if settings.system else []
+        given = [[*system, {"role": "user", "content": prompt}] for prompt in prompts]
+        return self._send(given, settings, seeds, tools)
+
+    def _send(
+        self,
+        given: Sequence[list[dict[str, str]]],
+        settings: GenerationSettings,
+        seeds: Sequence[int],
+        tools: Sequence[dict[str, Any]] = (),
+    ) -> list[Outcome]:
         requests = []
         described = json.dumps(tools, ensure_ascii=False) if tools else ""
-        for prompt, seed in zip(prompts, seeds, strict=True):
-            system = [{"role": "system", "content": settings.system}] if settings.system else []
+        for told, seed in zip(given, seeds, strict=True):
             body: dict[str, Any] = {
                 "model": self.spec.model,
-                "messages": [*system, {"role": "user", "content": prompt}],
+                "messages": told,
                 **sampling(settings, seed, self.spec.limit_field),
             }
             if self.spec.logprobs:
                 body["logprobs"] = True
             if tools:
                 body["tools"] = list(tools)
-            tokens = expected_tokens(settings.system + prompt + described, settings.max_new_tokens)
+            read = "".join(message["content"] for message in told) + described
+            tokens = expected_tokens(read, settings.max_new_tokens)
             requests.append(
                 Request(PATH, body, expected_tokens=tokens, apart=seed if settings.temperature > 0 else 0)
             )

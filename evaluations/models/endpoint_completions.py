@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from evaluations.engine.endpoint_client import EndpointClient, Outcome, Request
+from evaluations.models import transcripts
 from evaluations.models.endpoint import EndpointModel, expected_tokens
 from evaluations.models.openai_replies import PROBE_TOKENS, calls_itself, first_choice, generation, sampling
 from evaluations.models.protocol import Generation, Likelihood, Model, TokenLogprobs
-from evaluations.spec import Access, EvaluationError, GenerationSettings, ModelRef
+from evaluations.spec import Access, EvaluationError, GenerationSettings, ModelRef, Turn
 
 if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
@@ -51,6 +52,14 @@ class CompletionsModel(EndpointModel):
             for prompt, seed in zip(prompts, seeds, strict=True)
         ]
         return [generation(outcome, settings.stop) for outcome in self.client.ask(requests)]
+
+    def converse(
+        self, conversations: Sequence[Sequence[Turn]], settings: GenerationSettings, seeds: Sequence[int]
+    ) -> list[Generation]:
+        """As plain transcripts: the service tells no chat template."""
+        prompts = [transcripts.plain(turns, settings.system) for turns in conversations]
+        made = self.generate(prompts, transcripts.ending(settings), seeds)
+        return [replace(g, text=g.text.strip()) for g in made]
 
     def loglikelihoods(self, pairs: Sequence[tuple[str, str]]) -> list[Likelihood | None]:
         """As the protocol says. The service tokenises and knows how much it reads: a pair that is too long for it
