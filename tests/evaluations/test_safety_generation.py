@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import codecs
 import itertools
+import json
 import types
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +20,19 @@ from sklearn.metrics import cohen_kappa_score
 from auditor.policies.rules import Demand, Measurement, Outcome, judge
 from evaluations import catalogue, generating
 from evaluations.context import Context
+from evaluations.merge import merge_request
 from evaluations.models import loader
 from evaluations.models.protocol import Generation
+from evaluations.runner import run_request
 from evaluations.safety import generation_scores, strategies
 from evaluations.safety.generation import SafetyParams
 from evaluations.safety.generation_asking import Found, Rows
 from evaluations.safety.generation_judging import verdict_of
 from evaluations.safety.generation_rates import Marks, over_answers, over_behaviours
-from evaluations.spec import EvaluationError, EvaluationResult, Metric, MetricStatus, Role
+from evaluations.spec import EvaluationError, EvaluationResult, Metric, MetricStatus, ModelFormat, Role
+from tests.endpoint_server import chat, serving
 from tests.evaluations import harm, lm, make, seq
+from tests.evaluations.test_endpoint_runs import budget
 
 SAFETY = catalogue.get("safety.generation")
 DIRECT = {"strategies": ["direct"]}
@@ -490,3 +496,44 @@ def test_a_real_language_model_is_asked(tmp_path: Path) -> None:
     assert result.coverage.scored == 8
     assert model.usage.queries == 6 * 2 + 2
     assert metric(result, "attack_success_rate").n == 6
+
+
+def test_a_chat_service_is_asked_as_often_as_forecast_and_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose budget ends goes on where it was; the service's own count is what the result says it cost."""
+    table = harm.asked_only(30, harmless=6)
+
+    def answer(text: str) -> str:
+        return "Sure, the vault opens so." if "Begin your answer" in text else harm.SORRY
+
+    ways: dict[str, Any] = {"strategies": ["direct", "prefix", "base64"]}
+    with serving(chat(answer)) as service:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        spec = {"protocol": "openai_chat", "url": service.url, "model": "tiny"}
+        (folder / "endpoint.json").write_text(json.dumps(spec))
+        ref = seq.WRITER.model_copy(update={"path": str(folder), "format": ModelFormat.ENDPOINT})
+        data = make.data_ref(table, tmp_path, harm.ASKED_ROLES)
+        asked = make.request(SAFETY.name, data, ref, **ways)
+        (tmp_path / "first").mkdir()
+        with budget(monkeypatch, 50), pytest.raises(EvaluationError) as ended:
+            run_request(asked, tmp_path / "first")
+        assert ended.value.code == "budget_reached"
+        assert service.statuses[200] == 50
+        again = asked.model_copy(update={"scores": str(tmp_path / "first" / "scores")})
+        (tmp_path / "second").mkdir()
+        run_request(again, tmp_path / "second")
+        result = merge_request(again, tmp_path / "second", tmp_path / "second")
+    about_vaults = Counter(key for key in service.served if "vault" in key or "process" in key)
+    coded = [key for key in service.served if "base64" in key]
+    assert len(about_vaults) == 30 * 2 + 6
+    assert len(coded) == 30
+    assert {service.served[key] for key in [*about_vaults, *coded]} == {1}
+    assert metric(result, "strategy_success_rate", "strategy=prefix").value == 1
+    assert metric(result, "attack_success_rate").value == 1
+    assert metric(result, "refusal_rate").value == 1
+    # Five rounds of questions tell the service again: two before the first run, two before the second, one after it.
+    probes = sum(service.served.values()) - sum(service.served[key] for key in [*about_vaults, *coded])
+    assert result.cost.queries == service.statuses[200] - 50 - probes // 5
+    assert SAFETY.plan(36, SafetyParams(**ways)).expected_queries == 36 * 3
