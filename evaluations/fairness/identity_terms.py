@@ -70,6 +70,8 @@ class IdentityParams(ScoredParams):
         forms = [form.strip() for term in terms for form in term.split("|")]
         if not all(forms) or max(map(len, forms), default=0) > 60:
             raise ValueError("An identity term is empty or longer than 60 characters.")
+        if max(map(len, terms), default=0) > 1_000:
+            raise ValueError("The forms of an identity term come to more than 1,000 characters.")
         first = [term.split("|")[0].strip().casefold() for term in terms]
         if len(set(first)) != len(first):
             raise ValueError("Two identity terms begin with the same word.")

@@ -30,6 +30,7 @@ RATES = {"1pct": 0.01, "01pct": 0.001}
 TOLD = {"1pct": "1 %", "01pct": "0.1 %"}
 HEADLINES = ("auc", *(f"tpr_at_fpr_{end}" for end in RATES))
 GAP = "accuracy_gap"
+ALIKE = 0.5  # of the answers: a share from which it is said that they have one and the same loss
 LANGUAGE = "A language model has no right class to be more accurate about."
 UNMADE = {
     "min_k_pp": "The model's service does not tell how likely other tokens were.",
@@ -79,6 +80,18 @@ def warnings(rows: Rows) -> list[str]:
         found.append(
             f"{rows.twice} rows were left out: the same input is there as a member and as a non-member, and nobody can "
             "tell such rows apart. Remove duplicates before holding rows out of training."
+        )
+    if not rows.answers.graded:
+        found.append(
+            "The model named a class alone, so that a single attack is possible. Whoever is shown its probabilities "
+            "may find more members: audit the model as it is offered to them."
+        )
+        return found
+    _, counts = np.unique(rows.answers.loss[~rows.answers.errors], return_counts=True)
+    if counts.max(initial=0) >= max(2, ALIKE * rows.n):
+        found.append(
+            f"{counts.max():,} of {rows.n:,} answers give what is true the very same probability, and nothing tells "
+            "such rows apart. If the answers are rounded, whoever is shown them unrounded may find more members."
         )
     return found
 
@@ -161,8 +174,8 @@ def _too_few(end: str, outside: int) -> str:
     if outside >= needed:
         return ""
     return (
-        f"At {TOLD[end]} false alarms {needed:,} non-members are needed to report on, which is half of all; there are "
-        f"{outside:,}."
+        f"At {TOLD[end]} false alarms {needed:,} non-members are needed in the part that is reported on, which is half "
+        f"of all; it has {outside:,}."
     )
 
 

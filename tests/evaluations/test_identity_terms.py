@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from auditor.policies.rules import Demand, Measurement, Outcome, judge
 from evaluations import catalogue
 from evaluations.fairness import identity_groups
+from evaluations.fairness.identity_terms import IdentityParams
 from evaluations.spec import EvaluationError, EvaluationResult, Metric, MetricStatus, Modality, Role
 from evaluations.stats.areas import area, generalised_mean
 from tests.evaluations import make
@@ -309,3 +310,9 @@ def test_the_chart_shows_three_areas_a_group_and_lists_what_is_not_shown(tmp_pat
     assert len(chart.rows) == 6
     assert {row[0] for row in chart.rows if row[3] is None} == {"rare"}
     assert chart.spec["usermeta"]["auditor"]["metric"] == "worst_auc"
+
+
+@pytest.mark.parametrize("term", ["", "gay|", "|".join(["a" * 50] * 30), "b" * 61])
+def test_terms_that_are_empty_or_endless_are_refused(term: str) -> None:
+    with pytest.raises(ValueError, match="identity term"):
+        IdentityParams(terms=(term,))

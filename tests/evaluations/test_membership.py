@@ -382,6 +382,23 @@ def test_shards_without_a_row_of_known_membership_change_nothing(tmp_path: Path)
         assert whole.metrics == cut.metrics
 
 
+def test_answers_that_hide_what_others_may_see_are_said_so(tmp_path: Path) -> None:
+    table = make.frame(300).assign(member=np.arange(300) % 2)
+
+    class Labels(make.Answering):
+        access = Access.LABEL
+
+    def rounded(rows: pd.DataFrame) -> np.ndarray:
+        return np.round(make.logistic(rows))
+
+    def said(model: Any) -> str:
+        return " ".join(audit(table, model, tmp_path, **OPEN).warnings)
+
+    assert said(make.Answering(make.logistic)) == ""
+    assert "If the answers are rounded" in said(make.Answering(rounded))
+    assert "named a class alone" in said(Labels(rounded))
+
+
 @pytest.mark.parametrize(
     ("member", "code", "skipped"),
     [("maybe", "member_values", False), ("1", "one_side_only", True), (None, "one_side_only", True)],
