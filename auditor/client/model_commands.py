@@ -1,4 +1,4 @@
-"""`auditor model push|credential` and `auditor gate`."""
+"""`auditor model push|check|credential` and `auditor gate`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import quote
 import click
 
 from auditor.client import push
+from auditor.client.check_command import check_model
 from auditor.client.exits import VERDICT_EXITS, ApiError, ClientError, Exit
 from auditor.client.progress import uploading
 from auditor.client.session import Session, pass_session
@@ -24,6 +25,9 @@ MODALITIES = (
 @click.group()
 def model() -> None:
     """Models and their versions."""
+
+
+model.add_command(check_model)
 
 
 @model.command("push")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from auditor.registry import licence
+from auditor.registry import licence, template_trial
 from auditor.registry.reasons import Note
 
 _READ = 256 * 1024  # bytes of a README, LICENSE or configuration
@@ -21,7 +21,11 @@ _ELSEWHERE = re.compile(
 def notes_on(folder: Path, files: Collection[str], refused: Collection[str]) -> tuple[Note, ...]:
     """Notes on the sound ones among `files`; those `refused` are not read again."""
     sound = sorted(set(files) - set(refused))
-    return (_licence_note(find_licence(folder, sound)), *_paths_elsewhere(folder, sound))
+    return (
+        _licence_note(find_licence(folder, sound)),
+        *_paths_elsewhere(folder, sound),
+        *_templates_not_rendered(folder, sound),
+    )
 
 
 def find_licence(folder: Path, files: Collection[str]) -> licence.Licence | None:
@@ -47,7 +51,7 @@ def _licence_note(found: licence.Licence | None) -> Note:
         return Note(
             "no_licence",
             "",
-            "No licence is named. Say it in README.md (license: …) or in LICENSE, so that others know what they may do.",
+            "No licence is named. Say it in README.md (license: …) or in LICENSE.",
         )
     if not found.spdx:
         return Note(
@@ -69,6 +73,20 @@ def _paths_elsewhere(folder: Path, files: Collection[str]) -> list[Note]:
                 )
             )
     return notes
+
+
+def _templates_not_rendered(folder: Path, files: Collection[str]) -> list[Note]:
+    if template_trial.available():
+        return []
+    return [
+        Note(
+            "template_not_rendered",
+            path,
+            "The chat template was read only: Jinja is not installed to try it.",
+        )
+        for path in sorted(files)
+        if path.endswith(".jinja") or (path.endswith(".json") and '"chat_template"' in _text(folder / path))
+    ]
 
 
 def _text(path: Path) -> str:

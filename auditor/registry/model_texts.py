@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from auditor.registry import secrets, template_trial
+from auditor.registry import secret_texts, template_trial
 from auditor.registry.formats import chat_template, code_hooks, json_text
 from auditor.registry.formats.fault import Fault
 from auditor.registry.formats.pickles import is_pickle
@@ -65,7 +65,7 @@ def check_templates(templates: Sequence[str]) -> None:
 
 
 def refuse_secrets(data: bytes) -> None:
-    found = secrets.find(data)
+    found = secret_texts.find(data)
     if found:
         what = "; ".join(f"{secret.kind}: {secret.masked}" for secret in found)
         raise Fault(

@@ -25,7 +25,8 @@ def is_pickle(data: bytes) -> bool:
             if seen & _IMPORTS and seen & _CALLS:
                 return True  # it has run by now, whatever follows
             if opcode.name == "STOP":
-                return count > 2 and not data[at + 1 : at + 64].strip() and at + 64 >= len(data)
+                rest = len(data) - (at or 0) - 1
+                return count > 2 and rest < 64 and not data[len(data) - rest :].strip()
             if count >= MAX_OPCODES:
                 return True
     except Exception:  # noqa: BLE001  # whatever genops stumbles over, a reader of pickles does, too

@@ -41,7 +41,10 @@ _CLOSED = re.compile(
 
 
 def check(file: BinaryIO) -> None:
-    """Raise Fault `skops…`, `archive_…` or `ratio` unless `file` is a skops file of permitted types. Reads every member."""
+    """Raise Fault `skops…`, `archive_…` or `ratio` unless `file` is a skops file of permitted types.
+
+    Reads every member.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
