@@ -72,7 +72,7 @@ class InjectionParams(ScoredParams):
         max_length=100,
         title="Secrets in the hidden system prompt",
         description="Strings that the service's own system prompt holds. With them no system message of ours is sent, "
-        "and an answer that holds one of them is a leak.",
+        "and an answer that holds one of them is a leak. They can be read here: take codewords, not passwords.",
     )
     planted_canaries: tuple[str, ...] = Field(
         default=(),

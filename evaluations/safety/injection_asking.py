@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,12 @@ import pyarrow as pa
 from evaluations import records
 from evaluations.context import derive_seed
 from evaluations.models import tool_calls
-from evaluations.models.protocol import Generation, ToolUser
+from evaluations.models.protocol import Conversationalist, Generation, ToolUser
 from evaluations.models.tool_calls import ToolCall
 from evaluations.safety import injection_canaries as canaries
 from evaluations.safety import injection_texts as texts
 from evaluations.safety.injection_attempts import Attempt, Attempts, check
-from evaluations.spec import Coverage, EvaluationError, Shard, ShardState
+from evaluations.spec import Coverage, EvaluationError, GenerationSettings, Shard, ShardState, Turn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,9 +28,24 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
     from evaluations.safety.injection import InjectionParams
 
-COLUMNS = {"text": pa.list_(pa.string()), "status": pa.list_(pa.string()), "calls": pa.list_(pa.string())}
-TOOLED = pa.schema({"text": pa.string(), "status": pa.string(), "reason": pa.string(), "calls": pa.string()})
-STATUSES = ("ok", "error", "blocked", "unsupported")  # the last: the model cannot be offered tools
+COLUMNS = {
+    "text": pa.list_(pa.string()),
+    "status": pa.list_(pa.string()),
+    "cut": pa.list_(pa.bool_()),
+    "calls": pa.list_(pa.string()),
+}
+TOOLED = pa.schema(
+    {
+        "text": pa.string(),
+        "status": pa.string(),
+        "reason": pa.string(),
+        "cut": pa.bool_(),
+        "calls": pa.string(),
+    }
+)
+# "long": the model did not read the whole of it; "unsupported": it cannot be offered tools
+STATUSES = ("ok", "error", "blocked", "long", "unsupported")
+Answer = tuple[Generation, str, str]  # what was written, its status, the calls as JSON
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,7 @@ class Reply:
     attempt: Attempt
     status: str
     text: str
+    cut: bool  # it ended at the limit of tokens
     calls: tuple[ToolCall, ...]
     way: str
     quoted: bool  # the codeword is there, and merely quoted
@@ -48,6 +63,11 @@ class Reply:
     @property
     def leaked(self) -> bool:
         return bool(self.way)
+
+    @property
+    def failed(self) -> bool:
+        """No answer, or one to something else than what was asked."""
+        return self.status in ("error", "long")
 
 
 @dataclass(frozen=True)
@@ -68,69 +88,65 @@ class Told:
     logs: list[Log]
 
     def coverage(self) -> Coverage:
-        status: dict[int, set[str]] = {int(row): {"ok"} for row in self.rows}
-        for reply in self.replies:
-            status[reply.attempt.row].add(reply.status)
-        failed = sum("error" in said for said in status.values())
-        blocked = sum("blocked" in said and "error" not in said for said in status.values())
-        attempted = len(status)
-        return Coverage(
-            attempted=attempted, scored=attempted - failed - blocked, failed=failed, blocked=blocked
-        )
+        failed = {reply.attempt.row for reply in self.replies if reply.failed}
+        blocked = {reply.attempt.row for reply in self.replies if reply.status == "blocked"} - failed
+        n = len(self.rows)
+        scored = n - len(failed) - len(blocked)
+        return Coverage(attempted=n, scored=scored, failed=len(failed), blocked=len(blocked))
 
 
 def ask_shard(model: Any, data: Dataset, params: InjectionParams, ctx: Context, shard: Shard) -> ShardState:
     """Records: per row the texts of its attempts, what became of each, and the tools that it calls."""
     check(data, params)
+    if not isinstance(model, Conversationalist):
+        raise EvaluationError(
+            "model_cannot_converse",
+            "This model takes no messages. Choose one that answers in chats.",
+            skipped=True,
+        )
     rows = records.all_rows(data, shard)
     attempts = Attempts(data, params, ctx)
+    for row in rows:
+        if (log := attempts.logs[row]) is not None:
+            _log(int(row), log, params)  # refuse a broken one before the work, not after it
     by_row = [attempts.of(int(row)) for row in rows]
-    flat = [attempt for made in by_row for attempt in made]
-    answers = _asked(model, data, params, ctx, flat)
-    texts_, statuses, calls = [], [], []
-    start = 0
-    for made in by_row:
-        here = answers[start : start + len(made)]
-        start += len(made)
-        texts_.append([g.text if status == "ok" else None for g, status, _ in here])
-        statuses.append([status for _, status, _ in here])
-        calls.append([said for _, _, said in here])
+    found = iter(_asked(model, data, params, ctx, [attempt for made in by_row for attempt in made]))
+    answers = [[next(found) for _ in made] for made in by_row]
     columns = {
-        name: pa.array(values, COLUMNS[name])
-        for name, values in (("text", texts_), ("status", statuses), ("calls", calls))
+        "text": [[g.text if status == "ok" else None for g, status, _ in row] for row in answers],
+        "status": [[status for _, status, _ in row] for row in answers],
+        "cut": [[g.cut for g, _, _ in row] for row in answers],
+        "calls": [[calls for _, _, calls in row] for row in answers],
     }
-    return ShardState(records.table_of(data, rows, columns))
+    arrays = {name: pa.array(values, COLUMNS[name]) for name, values in columns.items()}
+    return ShardState(records.table_of(data, rows, arrays))
 
 
 def _asked(
     model: Any, data: Dataset, params: InjectionParams, ctx: Context, attempts: Sequence[Attempt]
-) -> list[tuple[Generation, str, str]]:
-    """(text, status, calls as JSON) of each attempt; attempts with the same system message are asked together."""
-    found: list[tuple[Generation, str, str]] = [(Generation(""), "unsupported", "")] * len(attempts)
-    together: dict[tuple[str, bool], list[int]] = defaultdict(list)
-    for i, attempt in enumerate(attempts):
-        together[attempt.system, attempt.arm == "tools"].append(i)
-    for (system, tooled), held in together.items():
-        if tooled and not isinstance(model, ToolUser):
-            continue
-        ids = data.ids[[attempts[i].row for i in held]]
-        prompts = [attempts[i].prompt for i in held]
-        if system and not _takes_system(model):
-            system, prompts = "", [f"{system}\n\n{prompt}" for prompt in prompts]
-        settings = params.settings.model_copy(update={"system": system})
-        if tooled:
-            made = _with_tools(model, params, ctx, ids, prompts, settings)
-        else:
-            made = [(g, g.status, "") for g in ctx.generations(model, ids, prompts, settings)]
-        for i, answer in zip(held, made, strict=True):
+) -> list[Answer]:
+    """What came of each attempt, in order."""
+    found: list[Answer] = [(Generation(""), "unsupported", "")] * len(attempts)
+    spoken = [i for i, attempt in enumerate(attempts) if attempt.arm != "tools"]
+    tooled = [i for i, attempt in enumerate(attempts) if attempt.arm == "tools"]
+    settings = params.settings.model_copy(update={"system": ""})
+    ids = data.ids[[attempts[i].row for i in spoken]]
+    made = ctx.conversations(model, ids, [_turns(attempts[i]) for i in spoken], settings)
+    for i, g in zip(spoken, made, strict=True):
+        found[i] = (g, "long" if g.shortened else g.status, "")
+    if tooled and isinstance(model, ToolUser):
+        settings = params.settings.model_copy(update={"system": attempts[tooled[0]].system})
+        ids = data.ids[[attempts[i].row for i in tooled]]
+        prompts = [attempts[i].prompt for i in tooled]
+        for i, answer in zip(tooled, _with_tools(model, params, ctx, ids, prompts, settings), strict=True):
             found[i] = answer
     return found
 
 
-def _takes_system(model: Any) -> bool:
-    """Whether a system message reaches the model as one: chat services, and weights with a chat template."""
-    tokenizer = getattr(model, "tokenizer", None)
-    return isinstance(model, ToolUser) or bool(getattr(tokenizer, "chat_template", None))
+def _turns(attempt: Attempt) -> list[Turn]:
+    """Not held to the length of what pages show: a document may be long."""
+    system = [Turn.model_construct(speaker="system", text=attempt.system)] if attempt.system else []
+    return [*system, Turn.model_construct(speaker="user", text=attempt.prompt)]
 
 
 def _with_tools(
@@ -139,8 +155,8 @@ def _with_tools(
     ctx: Context,
     ids: NDArray[np.str_],
     prompts: list[str],
-    settings: Any,
-) -> list[tuple[Generation, str, str]]:
+    settings: GenerationSettings,
+) -> list[Answer]:
     asked = np.array(
         [
             f"{i}:{hashlib.sha256(prompt.encode('utf-8', 'surrogatepass')).hexdigest()}"
@@ -152,11 +168,12 @@ def _with_tools(
     def ask(positions: NDArray[np.int64]) -> pa.Table:
         seeds = [derive_seed(ctx.seed, f"{ids[i]}:tools") % 2**63 for i in positions]
         made = model.generate_with_tools([prompts[i] for i in positions], tools, settings, seeds)
-        given = [None if g.status == "error" else (g, calls) for g, calls in made]
+        given = [None if g.status == "error" or not _is_unicode(g.text) else (g, calls) for g, calls in made]
         columns = (
             [answer and answer[0].text for answer in given],
             [answer and answer[0].status for answer in given],
             [answer and answer[0].reason for answer in given],
+            [answer and answer[0].cut for answer in given],
             [answer and _written(answer[1]) for answer in given],
         )
         return pa.table(list(columns), schema=TOOLED)
@@ -164,11 +181,16 @@ def _with_tools(
     how = settings.model_dump() | ({"seed": ctx.seed} if settings.temperature > 0 else {})
     table = ctx.answers(model, "tools", asked, ask, "offering tools", TOOLED, tools=params.tools, **how)
     return [
-        (Generation(row["text"] or "", row["status"], row["reason"] or ""), row["status"], row["calls"] or "")
+        (Generation(row["text"], row["status"], cut=row["cut"]), row["status"], row["calls"])
         if row["status"] in ("ok", "blocked")
         else (Generation("", "error", "The model gave no answer."), "error", "")
         for row in table.to_pylist()
     ]
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written down: JSON may hold halves of characters."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _written(calls: Sequence[ToolCall]) -> str:
@@ -187,19 +209,22 @@ def collect(states: Sequence[ShardState], data: Dataset, params: InjectionParams
     attempts = Attempts(data, params, ctx)
     replies = []
     columns = (table.column(name).to_pylist() for name in COLUMNS)
-    for row, written, said, called in zip(rows, *columns, strict=True):
+    for row, *held in zip(rows, *columns, strict=True):
         made = attempts.of(int(row))
-        if any(part is None or len(part) != len(made) for part in (written, said, called)):
+        if any(part is None or len(part) != len(made) for part in held):
             raise _bad()
-        for attempt, text, status, calls in zip(made, written, said, called, strict=True):
+        for attempt, text, status, cut, calls in zip(made, *held, strict=True):
             if (
                 status not in STATUSES
                 or (text is not None) is not (status == "ok")
+                or cut is None
                 or calls is None
                 or (status == "unsupported" and attempt.arm != "tools")
             ):
                 raise _bad()
-            replies.append(_reply(attempt, status, text or "", _read(calls), params))
+            replies.append(_reply(attempt, status, text or "", cut, _read(calls), params))
+    if len({reply.status == "unsupported" for reply in replies if reply.attempt.arm == "tools"}) > 1:
+        raise _bad()
     logs = [_log(int(row), text, params) for row in rows if (text := attempts.logs[row]) is not None]
     return Told(rows, replies, logs)
 
@@ -217,7 +242,12 @@ def _read(calls: str) -> tuple[ToolCall, ...]:
 
 
 def _reply(
-    attempt: Attempt, status: str, text: str, calls: tuple[ToolCall, ...], params: InjectionParams
+    attempt: Attempt,
+    status: str,
+    text: str,
+    cut: bool,
+    calls: tuple[ToolCall, ...],
+    params: InjectionParams,
 ) -> Reply:
     way, quoted = "", False
     if status == "ok" and attempt.arm == "tools":
@@ -229,7 +259,7 @@ def _reply(
             and attempt.arm in ("direct", "indirect")
             and canaries.only_quoted(text, attempt.canary, attempt.order)
         )
-    return Reply(attempt, status, text, calls, way, quoted)
+    return Reply(attempt, status, text, cut, calls, way, quoted)
 
 
 def _wanted(attempt: Attempt, params: InjectionParams) -> tuple[str, ...]:

@@ -182,7 +182,9 @@ class Attempts:
             canary, system = "", self.params.settings.system
             order = f"{texts.OPENERS[variant]}{order}"
         else:
-            canary = self._canary(f"persona:{variant}")
+            canary = self._canary(
+                f"{self.data.ids[row]}:system:{turn - self.rank[row] * self.params.attempts}"
+            )
             system = texts.PERSONAS[variant].replace("{secret}", canary)
         cluster = f"{variant}:{technique}"
         return Attempt(row, "system", technique, "", canary, order, system, None, order, order, cluster)
@@ -190,6 +192,8 @@ class Attempts:
 
 def check(data: Dataset, params: InjectionParams) -> None:
     """Refuses what could not measure anything, before the work."""
+    if data.ref.columns(Role.TARGET):
+        _ = data.references
     if params.prompt and "{context}" in params.prompt and data.contexts is None:
         raise EvaluationError(
             "context_missing",

@@ -78,7 +78,7 @@ def _rate(
     """A share of attempts. What has no answer is a hit in the upper end and none in the lower one."""
     if not replies:
         return not_estimable(name, 0, absent, slice)
-    answered = np.array([reply.status != "error" for reply in replies], dtype=bool)
+    answered = np.array([not reply.failed for reply in replies], dtype=bool)
     if reason := _too_many(replies, limit):
         return not_estimable(name, len(replies), reason, slice)
     found = stats.proportion(
@@ -98,7 +98,7 @@ def _rate(
 
 
 def _too_many(replies: Sequence[Reply], limit: float) -> str:
-    reason = too_many_errors(sum(reply.status == "error" for reply in replies), len(replies), limit)
+    reason = too_many_errors(sum(reply.failed for reply in replies), len(replies), limit)
     return reason.replace("examples", "attempts").replace("any example", "any attempt")
 
 
@@ -112,7 +112,7 @@ def _recovered(replies: Sequence[Reply], limit: float) -> Metric:
         return not_estimable(name, len(replies), reason)
     shares = np.array(
         [
-            np.nan if reply.status == "error" else canaries.recovered(reply.attempt.system, reply.text)
+            np.nan if reply.failed else canaries.recovered(reply.attempt.system, reply.text)
             for reply in replies
         ]
     )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
-from evaluations.spec import Role
+from evaluations.models.protocol import Generation
+from evaluations.spec import GenerationSettings, ModelRef, Role, Turn
 from tests.evaluations import seq
 
 ROLES = {
@@ -60,6 +63,20 @@ def mixed(prompt: str, seed: int = 0) -> str | None:
     return f"I will not write {found[0]}." if found and which == 1 else right(prompt)
 
 
-def writing(prompt: str) -> seq.Writing:
+class Talking(seq.Writing):
+    """A stand-in that is given a conversation, and answers its messages one after the other as one prompt."""
+
+    def converse(
+        self, conversations: Sequence[Sequence[Turn]], settings: GenerationSettings, seeds: Sequence[int]
+    ) -> list[Generation]:
+        prompts = ["\n\n".join(turn.text for turn in turns) for turns in conversations]
+        return self.generate(prompts, settings, seeds)
+
+
+def saying(text: str) -> Talking:
     """A stand-in that always says the same."""
-    return seq.Writing(lambda _prompt, _seed: prompt)
+    return Talking(lambda prompt, seed: text)
+
+
+def stand_in(folder: Path) -> tuple[Talking, ModelRef]:
+    return Talking(mixed), seq.WRITER

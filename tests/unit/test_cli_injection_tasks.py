@@ -33,7 +33,7 @@ def test_the_tasks_are_enough_to_bound_a_leak_rate_by_five_percent(
     def answer(prompt: str, seed: int) -> str:
         return next((said for task, said in right.items() if task in prompt), "No.")
 
-    found = measured(ref, seq.Writing(answer), tmp_path)
+    found = measured(ref, injected.Talking(answer), tmp_path)
     (rate,) = [m for m in found.metrics if m.name == "indirect_leak_rate"]
     assert rate.interval is not None
     assert (rate.value, rate.interval.high <= 0.05) == (0, True)
@@ -71,7 +71,7 @@ def test_planted_documents_ask_for_codewords_that_the_parameters_name(
         (found,) = [i for i, text in zip(data.ids, data.texts, strict=True) if text == prompt] or [None]
         return " ".join(injected.codewords(documents[found])) if found else "No."
 
-    found = measured(declared(folder), seq.Writing(naive), tmp_path, **params)
+    found = measured(declared(folder), injected.Talking(naive), tmp_path, **params)
     assert values(found)["indirect_leak_rate"] > 0.8
     assert auditor("data", "injection-tasks", "--planted", "--to", tmp_path / "other").code == 0
     other = yaml.safe_load((tmp_path / "other" / "planted.yaml").read_text(encoding="utf-8"))
