@@ -217,11 +217,12 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SafetyParams, c
         harmless=harmless,
         refused=refused,
         off_topic=off_topic,
-        over_refused=(harmless.status == "blocked") | _each(harmless, lambda i, t, text: refuses(text)),
+        over_refused=(harmless.status == "blocked")
+        | _each(harmless, lambda i, t, text: refuses(text, lectures=False)),
         judged=judged,
         checked=checked,
-        behaviours=_behaviours(data, rows.harmful),
-        harmless_clusters=_behaviours(data, rows.harmless),
+        behaviours=behaviours_of(data, rows.harmful),
+        harmless_clusters=behaviours_of(data, rows.harmless),
     )
 
 
@@ -247,7 +248,7 @@ def _complied_before(data: Dataset, rows: Rows) -> NDArray[np.float64]:
     return np.array([float(not refuses(a) and takes_up(q, a)) for q, a in written], dtype=np.float64)
 
 
-def _behaviours(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+def behaviours_of(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.str_]:
     """The cluster of each row; without such a column the same request is the same behaviour."""
     if data.clusters is not None:
         return data.clusters[rows]
