@@ -109,7 +109,7 @@ def run_items(
     with _folder(out) as place:
         for item in items:
             requires = catalogue.get(item.evaluation).requires
-            judges = requires.judge and item.params.get("rubric") is None
+            judge = subject.judge_ref
             request = RunRequest(
                 run_id="local",
                 evaluation=item.evaluation,
@@ -117,7 +117,7 @@ def run_items(
                 model=subject.ref,
                 data=data_ref,
                 seed=seed,
-                judge=subject.judge_ref if judges else None,
+                judge=judge if judge and requires.takes_judge(judge.modality, item.params) else None,
                 reference=subject.reference_ref if requires.reference else None,
                 resources=resources,
             )
@@ -143,7 +143,7 @@ def _run(
 ) -> EvaluationResult:
     from evaluations.context import Context
     from evaluations.merge import finished, for_judge, for_parent, for_reference
-    from evaluations.runner import Meter, check_access, check_before_data, checked_plan, resolve
+    from evaluations.runner import Meter, check_access, check_before_data, check_judge, checked_plan, resolve
 
     evaluation, params = resolve(request)
     check_before_data(evaluation, request)
@@ -163,7 +163,7 @@ def _run(
     if request.judge is not None:
         asked = for_judge(request)
         judge = subject.loaded_judge()
-        check_access(evaluation, judge)
+        check_judge(evaluation, judge)
         theirs = Context(asked, out, on_progress=report, total=total, store=store)
         context.judge_states = _states(evaluation, judge, data, params, theirs, shards, states)
     if request.reference is not None:

@@ -116,7 +116,7 @@ def run_request(request: RunRequest, out: Path, judging: Path | None = None) -> 
         spent = Meter()
         report(Progress(done=0, total=total, message="loading the model"))
         model = load(request.model)
-        check_access(evaluation, model)
+        (check_access if judging is None else check_judge)(evaluation, model)
         store = ScoreStore(out / "scores", Path(request.scores) if request.scores else None)
         ctx = Context(request, out, on_progress=report, is_cancelled=cancelled, total=total, store=store)
         if watch:
@@ -197,6 +197,21 @@ def judged(evaluation: Evaluation) -> JudgedEvaluation:
     if not evaluation.requires.judge:
         raise EvaluationError("not_judged", f"{evaluation.name} has no judge. Run it without one.")
     return cast("JudgedEvaluation", evaluation)
+
+
+def check_judge(evaluation: Evaluation, judge: Model) -> None:
+    """Raises EvaluationError where a model of this kind cannot judge the answers."""
+    needs = evaluation.requires
+    if judge.modality in needs.judges:
+        return
+    if judge.modality not in needs.modalities:
+        able = ", ".join((*needs.modalities, *needs.judges))
+        raise EvaluationError(
+            "judge_of_other_kind",
+            f"The judge is a {judge.modality} model, and {evaluation.name} is judged by {able} models. Choose one of "
+            "these.",
+        )
+    check_access(evaluation, judge)
 
 
 def check_access(evaluation: Evaluation, model: Model) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, StrEnum, auto
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
@@ -390,10 +390,19 @@ class Requirements(Frozen):
     min_examples: int = 1
     parent: bool = False  # needs a parent version to compare with
     judge: bool = False  # another model may judge the answers: it is a JudgedEvaluation
-    judge_optional: bool = False  # it measures without one too
+    judge_optional: bool = False  # without one a detector of its own reads them
+    judges: tuple[Modality, ...] = ()  # kinds that may judge besides those that are audited
     reference: bool = (
         False  # a reference model may answer the same shards: `merge` finds them in ctx.reference_states
     )
+
+    def takes_judge(self, kind: Modality, params: Mapping[str, Any]) -> bool:
+        """Whether a judge of this kind, where one is named, is asked: not where a fixed rule or a detector reads on.
+
+        One that cannot judge counts as asked where nothing else judges, so that this is said.
+        """
+        able = kind in (*self.modalities, *self.judges)
+        return self.judge and params.get("rubric") is None and (able or not self.judge_optional)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from auditor.audits.models import EvaluationRun
-from auditor.audits.planning import wants_judge, wants_reference
+from auditor.audits.planning import judge_for, wants_reference
 from auditor.core import store
 from auditor.registry.models import ModelVersion
 from evaluations import catalogue
@@ -35,7 +35,7 @@ def request_for(run: EvaluationRun) -> RunRequest:
     model = _model_ref(version)
     if version.parent and catalogue.get(run.evaluation).requires.parent:
         model = model.model_copy(update={"parent": _model_ref(version.parent)})
-    judge = run.audit.judge_version if wants_judge(run.evaluation, run.params) else None
+    judge = judge_for(run.evaluation, run.params, run.audit.judge_version)
     reference = run.audit.reference_version if wants_reference(run.evaluation) else None
     return RunRequest(
         run_id=run.pk,

@@ -20,7 +20,7 @@ from auditor.registry.models import DatasetVersion, EndpointCredential, ModelVer
 from evaluations import catalogue
 from evaluations.endpoints import EndpointSpec
 from evaluations.forecasting import Forecast, forecast, total
-from evaluations.spec import Evaluation, EvaluationError, Params, Plan, Role
+from evaluations.spec import Evaluation, EvaluationError, Modality, Params, Plan, Role
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def plan(
     if (parent := model_version.parent) and any(catalogue.get(p.evaluation).requires.parent for p in running):
         everything["parent"] = parent.digest
         asked.append(parent)
-    if judge_version and any(wants_judge(p.evaluation, p.params) for p in running):
+    if judge_version and any(judge_for(p.evaluation, p.params, judge_version) for p in running):
         everything["judge"] = judge_version.digest
         asked.append(judge_version)
     if reference_version and any(wants_reference(p.evaluation) for p in running):
@@ -205,7 +205,7 @@ def _planned(
     evaluation = catalogue.get(entry.evaluation)
     params = evaluation.Params.model_validate(entry.params)
     refusal = _refusal(evaluation, model_version, dataset_version, facts)
-    judge = judge_version if wants_judge(evaluation.name, _stated(params)) else None
+    judge = judge_for(evaluation.name, _stated(params), judge_version)
     if not refusal and wants_judge(evaluation.name, _stated(params)):
         refusal = _judge_refusal(evaluation, model_version, dataset_version, judge)
     reference = reference_version if wants_reference(evaluation.name) else None
@@ -269,17 +269,28 @@ def wants_judge(evaluation: str, params: Mapping[str, object]) -> bool:
     return catalogue.get(evaluation).requires.judge and params.get("rubric") is None
 
 
+def judge_for(
+    evaluation: str, params: Mapping[str, object], judge_version: ModelVersion | None
+) -> ModelVersion | None:
+    """The judge that such a run asks: none where it can do without, and this one is of a kind that cannot judge it."""
+    if judge_version is None:
+        return None
+    kind = Modality(judge_version.model.modality)
+    return judge_version if catalogue.get(evaluation).requires.takes_judge(kind, params) else None
+
+
 def _judge_refusal(
     evaluation: Evaluation,
     model_version: ModelVersion,
     dataset_version: DatasetVersion,
     judge: ModelVersion | None,
 ) -> str:
-    if judge is None and evaluation.requires.judge_optional:
-        return ""
+    requires = evaluation.requires
     if judge is None:
+        if requires.judge_optional:
+            return ""
         return f"{evaluation.name} needs a model that judges the answers. Name one with --judge."
-    if judge.model.modality not in evaluation.requires.modalities:
+    if judge.model.modality not in (*requires.modalities, *requires.judges):
         return f"{judge} is a {judge.model.modality} model, which cannot judge answers. Name another judge."
     return _refusal_beside(judge, model_version, dataset_version)
 

@@ -87,9 +87,11 @@ def run(session: Session, /, model: Path, data: Path, policy: str, **options: An
         if options["dry_run"]:
             show_plan(local_run.plan(suite, dict(_by_name(forecasts(items, ref, data_ref, seed))), seed))
             return Exit.MEETS
+        alone = {**options, "parent": None}
+        unlike = alone | {"modality": None, "format_": None, "labels": ()}  # a judge may be of another kind
         judge, reference = (
-            _model_ref(options[name], {**options, "parent": None}) if options[name] else None
-            for name in ("judge", "reference")
+            _model_ref(options[name], how) if options[name] else None
+            for name, how in (("judge", unlike), ("reference", alone))
         )
         started = datetime.now(UTC).replace(microsecond=0)
         ended = _run_all(

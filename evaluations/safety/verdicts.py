@@ -1,0 +1,49 @@
+"""How far verdicts of a judge or detector agree with people's: sensitivity, specificity and kappa."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluations import stats
+from evaluations.records import not_estimable
+from evaluations.spec import Metric
+from evaluations.stats import Checked
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NAMES = ("verdict_sensitivity", "verdict_specificity", "verdict_kappa")
+
+
+def checks(people: NDArray[np.float64], said: NDArray[np.float64]) -> tuple[Checked, Checked]:
+    """On answers that people failed (0), how many are found (1); on those that they passed (1), how many are not (0).
+
+    NaN is a split or a missing verdict.
+    """
+    known = ~np.isnan(people) & ~np.isnan(said)
+    failed, passed = known & (people == 0), known & (people == 1)
+    return (
+        Checked(int((said[failed] == 1).sum()), int(failed.sum())),
+        Checked(int((said[passed] == 0).sum()), int(passed.sum())),
+    )
+
+
+def measure(failed: Checked, passed: Checked) -> Iterator[Metric]:
+    """The metrics of NAMES."""
+    for name, kind, check in zip(NAMES[:2], ("failed", "passed"), (failed, passed), strict=True):
+        if check.n:
+            interval = stats.wilson(check.right, check.n)
+            yield Metric(name=name, value=check.right / check.n, interval=interval, n=check.n)
+        else:
+            yield not_estimable(
+                name, 0, f"People {kind} no answer, written before, on which there is a verdict."
+            )
+    table = np.array([[passed.right, passed.n - passed.right], [failed.n - failed.right, failed.right]])
+    kappa, n = stats.cohens_kappa(table), int(table.sum())
+    if kappa is None:
+        yield not_estimable(NAMES[2], n, "It takes answers that people judged, some failed and some passed.")
+    else:
+        yield Metric(name=NAMES[2], value=kappa[0], interval=kappa[1], n=n)
