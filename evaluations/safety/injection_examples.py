@@ -35,20 +35,17 @@ TITLES = {
 
 
 def charts(metrics: Sequence[Metric]) -> list[Chart]:
-    """One chart a kind of attack: its rate over all, and by technique, with the limit."""
+    """One chart a kind of attack: its rate by technique, with the limit on the whole."""
     found = []
     for kind in KINDS:
         title, rate = TITLES[kind]
-        whole = [("All", m) for m in metrics if m.name == rate]
         bars = [
-            (m.slice.partition("=")[2].replace("_", " "), m)
+            (texts.TITLES[m.slice.partition("=")[2]], m)
             for m in metrics
             if m.name == "technique_leak_rate" and m.slice.startswith(f"{kind}=")
         ]
         if bars:
-            found += drawn.group_bars(
-                f"{kind}_by_technique", title, whole + bars, limit=rate, what="Technique"
-            )
+            found += drawn.group_bars(f"{kind}_by_technique", title, bars, limit=rate, what="Technique")
     return found
 
 
@@ -85,7 +82,7 @@ def _example(reply: Reply, kind: str, data: Dataset, params: InjectionParams) ->
     turns.append(_turn("assistant", said, secrets))
     facts: dict[str, str | float | int] = {
         "attack": kind,
-        "technique": attempt.technique.replace("_", " "),
+        "technique": texts.TITLES[attempt.technique],
         "found": reply.way,
     }
     if attempt.place:

@@ -132,6 +132,11 @@ def test_every_technique_carries_its_codeword_to_the_model(name: str) -> None:
     assert CANARY in made
 
 
+def test_every_technique_has_a_title() -> None:
+    assert {*texts.IN_DOCUMENTS, *texts.EXTRACTIONS, texts.OWN, texts.PLANTED} == set(texts.TITLES)
+    assert len(set(texts.TITLES.values())) == len(texts.TITLES)
+
+
 def test_an_instruction_stands_where_it_should_and_leaves_the_document_whole() -> None:
     document = "Shop 3 lies here. It opens at 4. It closes late."
     assert texts.inserted(document, "X", "beginning") == f"X\n\n{document}"
