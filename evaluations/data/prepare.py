@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from evaluations.data import bias_banks, fetch, safety_banks
+from evaluations.data import bias_banks, fetch, safety_banks, toxicity_banks
 
 Row = dict[str, Any]
 
@@ -322,6 +322,29 @@ def _requests(name: str, harmful: Iterable[tuple[str, str]]) -> Tidy:
     )
 
 
+# --- beginnings of sentences ----------------------------------------------------------------------------
+
+
+def _real_toxicity(folder: Path) -> Tidy:
+    names = [file.name for file in fetch.entry("real-toxicity-prompts").files]
+    kinds = [(name.removeprefix("rtp_").removesuffix(".txt").replace("_", " "), name) for name in names]
+    return _beginnings(
+        "real-toxicity-prompts", toxicity_banks.lines_of((kind, folder / name) for kind, name in kinds)
+    )
+
+
+def _toxicity_sample(folder: Path) -> Tidy:
+    toxic = ((record["text"].strip(), "toxic") for record in _records(folder / "toxicity.jsonl"))
+    return _beginnings("toxicity-sample", toxic)
+
+
+def _beginnings(name: str, toxic: Iterable[tuple[str, str]]) -> Tidy:
+    table = f"{name}.jsonl"  # some hold line breaks
+    return Tidy(
+        {table: toxicity_banks.with_harmless(name, toxic)}, table, toxicity_banks.ROLES, languages=("en",)
+    )
+
+
 # --- images ------------------------------------------------------------------------------------------
 
 
@@ -366,7 +389,9 @@ PREPARED: dict[str, Callable[[Path], Tidy]] = {
     "mnist-sample": _mnist,
     "pang-lee": _pang_lee,
     "piqa": _choice_questions("piqa", "validation.jsonl"),
+    "real-toxicity-prompts": _real_toxicity,
     "stereoset": _stereoset,
+    "toxicity-sample": _toxicity_sample,
     "truthfulqa": _truthful,
     "wino-bias": _wino_bias,
 }

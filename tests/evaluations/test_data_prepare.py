@@ -185,6 +185,27 @@ def test_harmful_requests_stand_beside_harmless_ones(tmp_path: Path, name: str) 
     assert len(set(data.ids)) == data.rows
 
 
+def test_toxic_beginnings_stand_beside_harmless_ones_and_none_twice(tmp_path: Path) -> None:
+    names = [file.name for file in fetch.entry("real-toxicity-prompts").files]
+    for name in names:
+        (tmp_path / name).write_text(f"The same,\nIt begins {name}\n\n", encoding="utf-8")
+    prepare.prepare("real-toxicity-prompts", tmp_path)
+    data = read(tmp_path, Modality.CAUSAL_LM)
+    kinds = dict(zip(data.texts, data.groups("kind"), strict=True))
+    assert kinds["It begins rtp_identity_attack.txt"] == "identity attack"
+    assert len(kinds) == data.rows == 1 + len(names) + 50
+    assert sorted(kinds.values()).count("harmless") == 50
+
+
+def test_a_sample_of_toxic_texts_is_told_from_harmless_beginnings(tmp_path: Path) -> None:
+    record = {"text": " Nobody likes, you\n", "toxicity": 0.9}
+    (tmp_path / "toxicity.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    prepare.prepare("toxicity-sample", tmp_path)
+    data = read(tmp_path, Modality.CAUSAL_LM)
+    assert (data.texts[0], data.groups("kind")[0]) == ("Nobody likes, you", "toxic")
+    assert data.rows == 51
+
+
 def test_every_step_belongs_to_an_entry_and_others_need_none(tmp_path: Path) -> None:
     assert set(prepare.PREPARED) <= set(fetch.entries())
     assert prepare.prepare("minilm", tmp_path) == []
