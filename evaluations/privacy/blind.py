@@ -66,18 +66,24 @@ TOO_FEW = (
 )
 
 
-def told_apart(data: Dataset, rows: NDArray[np.int64], member: NDArray[np.bool_], seed: int) -> Blind:
+def told_apart(
+    data: Dataset,
+    rows: NDArray[np.int64],
+    member: NDArray[np.bool_],
+    clusters: NDArray[np.str_] | None,
+    seed: int,
+) -> Blind:
     """The mean over folds of the area under the curve, each fold's rows scored by a classifier of the other folds.
 
-    `rows` ascend by example id. Scores of different folds are never ranked against each other: that pulls the area
-    below ½ where there is nothing to find.
+    `rows` ascend by example id; `clusters` (n,) say which stay in one fold. Scores of different folds are never ranked
+    against each other: that pulls the area below ½ where there is nothing to find.
     """
     chosen = few_of_each(member, halves.uniforms(data.ids[rows], seed, "blind rows"))
     rows, member = rows[chosen], member[chosen]
+    clusters = None if clusters is None else clusters[chosen]
     n = len(rows)
     if min(int(member.sum()), int((~member).sum())) < FEWEST:
         return Blind(n)
-    clusters = None if data.clusters is None else data.clusters[rows]
     fold = cut(data.ids[rows] if clusters is None else clusters, member, seed, "blind folds", FOLD_ENDS)
     return of_folds(input_features.everything(data, rows), member, fold, clusters, data.modality)
 

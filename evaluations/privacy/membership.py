@@ -59,8 +59,8 @@ TITLES = {
     "combined": "all combined",
 }
 PARTS = (
-    "Rows in three disjoint parts by a digest of their id or cluster: a quarter to fit attacks, a quarter to set "
-    "thresholds and to choose the strongest, half to report on"
+    "Rows in three disjoint parts by a digest of their id, cluster, or input if it has copies: a quarter to fit "
+    "attacks, a quarter to set thresholds and to choose the strongest, half to report on"
 )
 AREA = "P(score of a member above that of a non-member) + ½ P(equal) on the test part; Newcombe's interval"
 LARGEST = (

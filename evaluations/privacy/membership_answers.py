@@ -58,7 +58,7 @@ class Rows:
     part: NDArray[np.int64]
     answers: Answers
     reference: Answers | None
-    clusters: NDArray[np.str_] | None
+    clusters: NDArray[np.str_] | None  # or copies of one input
     total: int  # rows of the data set
     twice: int  # rows left out, for the same input is there as a member and as a non-member
 
@@ -100,9 +100,10 @@ def collect(states: Sequence[ShardState], data: Dataset, ctx: Context) -> Rows:
             raise EvaluationError("no_reference", "There are shards of a reference model that is not named.")
         asked = ctx.request.model_copy(update={"model": ctx.request.reference})
         reference = _answers(ctx.reference_states, data, replace(ctx, request=asked), known)
-    kept = ~membership_parts.on_both_sides(data, rows, member)
+    inputs = membership_parts.inputs_of(data, rows)
+    kept = ~membership_parts.on_both_sides(inputs, member)
     rows, member = rows[kept], member[kept]
-    clusters = None if data.clusters is None else data.clusters[rows]
+    clusters = membership_parts.belonging(data, rows, inputs[kept])
     names = data.ids[rows] if clusters is None else clusters
     return Rows(
         rows=rows,

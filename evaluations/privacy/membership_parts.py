@@ -44,16 +44,28 @@ def known(data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     return rows, member
 
 
-def on_both_sides(data: Dataset, rows: NDArray[np.int64], member: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which of `rows` have an input that is there as a member and as a non-member too: nobody can tell those apart."""
-    _, codes = np.unique(_digests(data, rows), return_inverse=True)
+def on_both_sides(inputs: NDArray[np.str_], member: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which rows have an input that is there as a member and as a non-member too: nobody can tell those apart."""
+    _, codes = np.unique(inputs, return_inverse=True)
     count = int(codes.max(initial=-1)) + 1
     inside = np.bincount(codes[member], minlength=count) > 0
     outside = np.bincount(codes[~member], minlength=count) > 0
     return np.asarray((inside & outside)[codes])
 
 
-def _digests(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+def belonging(data: Dataset, rows: NDArray[np.int64], inputs: NDArray[np.str_]) -> NDArray[np.str_] | None:
+    """Which rows belong together: the data set's clusters, or else copies of one input; None where all stand alone.
+
+    Once inputs on both sides are left out, the copies that remain are all on one side: in two folds or parts they
+    would tell it by themselves.
+    """
+    if data.clusters is not None:
+        return data.clusters[rows]
+    return inputs if len(np.unique(inputs)) < len(inputs) else None
+
+
+def inputs_of(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+    """(n,) digest of each row's input."""
     if data.modality is Modality.IMAGE_CLASSIFIER:
         held = (hashlib.sha256(image).hexdigest() for image in image_files(data, rows))
     elif data.modality is Modality.TABULAR:

@@ -56,7 +56,7 @@ def measure(rows: Rows, data: Dataset, params: MembershipParams, ctx: Context) -
     attacks, unmade, names = {}, {}, membership_attacks.names(rows)
     if reason := _unanswered(rows, params):
         return Measured(_nothing(names, rows, MetricStatus.NOT_ESTIMABLE, reason), {}, 1.0, None)
-    gate = blind.told_apart(data, rows.rows, rows.member, ctx.seed)
+    gate = blind.told_apart(data, rows.rows, rows.member, rows.clusters, ctx.seed)
     seen = _blind_metric(gate)
     if reason := gate.confounded(params.blind_limit):
         found = _nothing(names, rows, MetricStatus.CONFOUNDED, reason)
