@@ -63,6 +63,7 @@ BUILT_IN = {
     "privacy.attribute_inference": "evaluations.privacy.attribute_inference",
     "safety.generation": "evaluations.safety.generation",
     "safety.injection": "evaluations.safety.injection",
+    "safety.escalation": "evaluations.safety.escalation",
     "safety.toxicity": "evaluations.safety.toxicity",
     "efficiency.latency": "evaluations.efficiency.latency",
     "efficiency.resources": "evaluations.efficiency.resources",

@@ -65,6 +65,14 @@ def _never() -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class Attacker:
+    """A model that writes what is said to the audited one, and where its own answers are kept."""
+
+    model: Generator
+    context: Context
+
+
 @dataclass
 class Context:
     """One run's surroundings. Holds no truth and no model."""
@@ -80,6 +88,7 @@ class Context:
     reference_states: Sequence[
         ShardState
     ] = ()  # at merge: the same shards as a reference model answered them
+    attacker: Attacker | None = None  # another model that leads the audited one on, turn by turn
     judged: ShardState | None = None  # in the pass of a judge: what the audited model answered in this shard
     judge_states: Sequence[ShardState] = ()  # at merge: what the judge said of each shard
 
@@ -214,7 +223,7 @@ class Context:
     def _seeds(self, ids: NDArray[np.str_], sample: int, positions: NDArray[np.int64]) -> list[int]:
         return [derive_seed(self.seed, f"{ids[i]}:sample:{sample}") % 2**63 for i in positions]
 
-    def _how(self, settings: GenerationSettings) -> dict[str, object]:
+    def _how(self, settings: GenerationSettings) -> dict[str, Any]:
         return settings.model_dump() | ({"seed": self.seed} if settings.temperature > 0 else {})
 
     def result(

@@ -5,6 +5,7 @@ from evaluations.charts.attributions import mean_sizes, signed_values
 from evaluations.charts.bars import group_bars
 from evaluations.charts.by_cost import success_by_cost
 from evaluations.charts.by_severity import by_severity
+from evaluations.charts.by_turn import success_by_turn
 from evaluations.charts.changes import changes
 from evaluations.charts.confusion import confusion
 from evaluations.charts.curves import reliability, success_by_queries
@@ -47,6 +48,7 @@ __all__ = [
     "success_by_cost",
     "success_by_queries",
     "success_by_recipe",
+    "success_by_turn",
     "success_curves",
     "top_features",
 ]
