@@ -1,0 +1,116 @@
+"""Hostile artefacts are refused for the named reason and run nothing; honest ones pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from auditor.registry.intake import Accepted, Refused, inspect_any, inspect_model
+from tests.unit.honest_artefacts import HONEST
+from tests.unit.hostile_artefacts import CORPUS, Hostile, escape, payload
+
+ALL_CHECKS = """
+import json, sys
+from auditor.client.cli import run
+for folder in json.load(sys.stdin):
+    code = run(["model", "check", folder, "--json"])
+    print("exit", code)
+"""
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "marker"
+
+
+def made(one: Hostile, tmp_path: Path, marker: Path) -> Path:
+    folder = tmp_path / one.name
+    folder.mkdir()
+    one.make(folder, marker)
+    return folder
+
+
+def test_the_corpus_is_large_and_wears_allowed_formats() -> None:
+    assert len(CORPUS) >= 50
+    assert sum(one.wears for one in CORPUS) >= 20
+    assert len({one.name for one in CORPUS}) == len(CORPUS)
+    assert len(HONEST) >= 20
+
+
+def test_the_payloads_would_leave_the_marker_if_they_ran(marker: Path) -> None:
+    for protocol in range(6):
+        pickle.loads(payload(marker, protocol))  # ours, in a folder of this test
+        assert marker.exists()
+        marker.unlink()
+    jinja2.Environment().from_string(escape(marker)).render()  # the sandbox is what this goes without
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("one", CORPUS, ids=lambda one: one.name)
+def test_a_hostile_artefact_is_refused_for_the_named_reason_and_runs_nothing(
+    one: Hostile, tmp_path: Path, marker: Path
+) -> None:
+    result = inspect_model(made(one, tmp_path, marker), one.modality)
+    assert isinstance(result, Refused), result
+    assert {(reason.code, reason.path) for reason in result.reasons} == {(one.code, one.path)}
+    assert all(reason.message.endswith(".") for reason in result.reasons)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(("name", "modality", "make"), HONEST, ids=[name for name, _, _ in HONEST])
+def test_an_honest_artefact_is_accepted(name: str, modality: str, make: object, tmp_path: Path) -> None:
+    make(tmp_path)  # type: ignore[operator]
+    result = inspect_model(tmp_path, modality)
+    assert isinstance(result, Accepted), result
+    fitting = inspect_any(tmp_path)
+    assert isinstance(fitting, dict)
+    assert modality in fitting
+
+
+def test_the_command_line_refuses_all_of_them_in_a_process_of_its_own(tmp_path: Path, marker: Path) -> None:
+    # two of the pickles are enough to have them scanned here, too
+    ones = [one for one in CORPUS if one.code != "pickle"]
+    ones += [
+        one
+        for one in CORPUS
+        if one.name in ("pickle_of_protocol_0_named_json", "torch_archive_named_safetensors")
+    ]
+    folders = [str(made(one, tmp_path, marker)) for one in ones]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", ALL_CHECKS],
+        input=json.dumps(folders),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    answers = [json.loads(text) for text in done.stdout.replace("exit 1\n", "\0").strip("\0").split("\0")]
+    assert [answer["reasons"][0]["code"] for answer in answers] == [one.code for one in ones]
+    assert not marker.exists()
+
+
+def test_modules_in_the_folder_are_not_loaded_by_a_check_that_is_started_there(
+    tmp_path: Path, marker: Path
+) -> None:
+    for name in ("json.py", "torch.py", "sitecustomize.py", "click.py", "auditor.py", "jinja2.py"):
+        (tmp_path / name).write_text(f"open({str(marker)!r}, 'w').close()")
+    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
+    (tmp_path / "model.pkl").write_bytes(b"N.")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("auditor"), "model", "check", "."],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ""},
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "shadow  sitecustomize.py" in done.stdout
+    assert not marker.exists()
