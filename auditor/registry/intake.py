@@ -14,7 +14,7 @@ from evaluations.spec import Modality, ModelFormat
 
 __all__ = ["MAX_BYTES", "MAX_FILES", "Accepted", "Note", "Reason", "Refused", "inspect_any", "inspect_model"]
 
-_ANOTHER_KIND = {"wrong_format", "wrong_architecture", "no_model", "protocol"}
+_ANOTHER_KIND = {"wrong_format", "wrong_architecture", "no_model", "no_ids", "protocol"}
 
 
 @dataclass(frozen=True)
