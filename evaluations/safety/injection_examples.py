@@ -58,7 +58,7 @@ def examples(told: Told, data: Dataset, params: InjectionParams) -> list[Example
     found += [
         Example(
             id=str(data.ids[log.row]),
-            kind="leak",
+            kind="injection_leak",
             turns=(
                 _turn("user", data.texts[log.row], params.planted_canaries),
                 _turn("assistant", log.text, params.planted_canaries),
@@ -89,7 +89,7 @@ def _example(reply: Reply, kind: str, data: Dataset, params: InjectionParams) ->
         facts["place"] = attempt.place
     if attempt.arm in ("direct", "indirect"):
         facts["quoted"] = "yes" if reply.quoted else "no"
-    return Example(id=str(data.ids[attempt.row]), kind="leak", turns=tuple(turns), facts=facts)
+    return Example(id=str(data.ids[attempt.row]), kind="injection_leak", turns=tuple(turns), facts=facts)
 
 
 def _spoken(call: ToolCall) -> str:

@@ -497,7 +497,7 @@ def test_transcripts_show_the_document_and_mark_the_codeword(tmp_path: Path) -> 
     assert [t.speaker for t in shown[0].turns] == ["system", "document", "user", "assistant"]
     assert re.search(r"⟦[A-Z]\w+-\w+-\d{4}⟧", shown[0].turns[1].text)
     assert re.search(r"⟦[A-Z]\w+-\w+-\d{4}⟧", shown[0].turns[-1].text)
-    assert {e.kind for e in result.examples} == {"leak"}
+    assert {e.kind for e in result.examples} == {"injection_leak"}
 
 
 @pytest.mark.parametrize(
