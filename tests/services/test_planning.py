@@ -401,6 +401,9 @@ def test_the_parents_service_must_be_allowed_to_see_the_data_too(
 
 JUDGED = COMPARING.replace("no-worse", "judged").replace("quality.version_change", "quality.judge")
 JUDGED = JUDGED.replace("accuracy_change", "judged_rate")
+TOXICITY = JUDGED.replace("name: judged", "name: toxicity").replace("quality.judge", "safety.toxicity")
+TOXICITY = TOXICITY.replace("judged_rate", "toxicity_rate").replace(">=", "<=")
+GENERATION = TOXICITY.replace("toxicity_rate", "attack_success_rate").replace("toxicity", "generation")
 BY_RULE = JUDGED.replace("name: judged", "name: by-rule").replace(
     "evaluation: quality.judge}",
     "evaluation: quality.judge, params: {rubric: {kind: contains, phrases: [good]}}}",
@@ -518,6 +521,29 @@ def test_a_judge_that_cannot_be_asked_is_refused_with_the_reason(
     ):
         (item,) = plan_of(model, data, policy, judge_version=judge).items
         assert word in item.refusal
+
+
+def test_a_classifier_judges_where_one_can_and_is_left_out_where_a_detector_reads_on(
+    team: Team, engineer: User, adult: DatasetVersion
+) -> None:
+    data = with_egress(adult, HERE)
+    model = writer(team, engineer, "writer")
+    classifier = put_endpoint(
+        team, engineer, spec(), name="toxic", modality="text_classifier", labels=("kind", "toxic")
+    )
+    toxicity = publish(principal=None, source=TOXICITY)
+    generation = publish(principal=None, source=GENERATION)
+    for policy, judge, asked in (
+        (toxicity, classifier, True),
+        (toxicity, None, False),
+        (generation, classifier, False),
+        (generation, None, False),
+    ):
+        found = plan_of(model, data, policy, judge_version=judge)
+        (item,) = found.items
+        assert not item.refusal
+        assert found.served == (model, *([classifier] if asked else []))
+        assert any("left out" in said for said in found.warnings) is (judge is not None and not asked)
 
 
 def test_a_fixed_rule_needs_no_judge(team: Team, engineer: User, adult: DatasetVersion) -> None:
