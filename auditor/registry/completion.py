@@ -11,7 +11,7 @@ from auditor.core import store
 from auditor.core.access import Principal
 from auditor.core.canonical import files_digest
 from auditor.core.errors import DomainError, Problem, conflict
-from auditor.registry import staging
+from auditor.registry import quarantine, staging
 from auditor.registry.intake import Refused, inspect_model
 from auditor.registry.manifest import DatasetManifest, FileEntry, ModelManifest, file_format, parse
 from auditor.registry.models import Dataset, DatasetVersion, Model, ModelVersion, Upload
@@ -20,7 +20,7 @@ from auditor.registry.tables import inspect_table
 
 
 def complete(principal: Principal, upload: Upload) -> ModelVersion | DatasetVersion:
-    """The version made. Raises `refused` with every reason; rows and files are then as if nothing had come."""
+    """The version made. Raises `refused` with every reason; of a model, the upload's row then says them, too."""
     manifest = parse(upload.kind, upload.manifest)
     staging.seal(upload.pk, [file.path for file in manifest.files])
     _check_digests(upload.pk, manifest.files)
@@ -45,7 +45,10 @@ def _check_digests(upload_id: str, files: Sequence[FileEntry]) -> None:
 def _make_model_version(principal: Principal, upload: Upload, manifest: ModelManifest) -> ModelVersion:
     model = Model.objects.get(pk=upload.target)
     result = inspect_model(staging.folder(upload.pk), model.modality)
+    files = sorted((file.model_dump() for file in manifest.files), key=lambda file: str(file["path"]))
+    digest = files_digest(files)
     if isinstance(result, Refused):
+        quarantine.keep(upload, digest, result)
         places = {file.path: i for i, file in enumerate(manifest.files)}
         raise _refused(
             [
@@ -56,8 +59,6 @@ def _make_model_version(principal: Principal, upload: Upload, manifest: ModelMan
                 for r in result.reasons
             ]
         )
-    files = sorted((file.model_dump() for file in manifest.files), key=lambda file: str(file["path"]))
-    digest = files_digest(files)
     with transaction.atomic():
         version = ModelVersion.objects.create(
             model=model,

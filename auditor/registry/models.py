@@ -145,13 +145,21 @@ class DatasetVersion(models.Model):
 
 
 class Upload(models.Model):
-    """A resumable upload under way. Its files lie in a staging folder of their own until intake accepts them."""
+    """A resumable upload under way. Its files lie in a staging folder of their own until intake accepts them.
+
+    A model that intake refuses stays as a quarantined row: what was announced, by whom, and why it was refused. Its
+    files are deleted at once, so that nothing of them can be loaded.
+    """
 
     team_path: ClassVar[str] = "team"
 
     class Kind(models.TextChoices):
         MODEL = "model", _("Model")
         DATASET = "dataset", _("Data set")
+
+    class State(models.TextChoices):
+        RECEIVING = "receiving", _("Under way")
+        QUARANTINED = "quarantined", _("Quarantined")
 
     id = models.CharField(primary_key=True, max_length=32, default=ids.upload_id, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
@@ -163,6 +171,14 @@ class Upload(models.Model):
     created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
+    state = models.CharField(max_length=12, choices=State, default=State.RECEIVING)
+    digest = models.CharField(
+        max_length=71, blank=True, default=""
+    )  # of a quarantined one: as the version's would have been
+    refused_at = models.DateTimeField(null=True, blank=True)
+    refusal = models.JSONField(
+        default=dict, blank=True
+    )  # {reasons, notes: [{code, path, message}], pickles: […]}
 
     class Meta:
         verbose_name = _("upload")

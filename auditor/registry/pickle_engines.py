@@ -57,7 +57,7 @@ def fickling(path: str) -> Found:
 def modelaudit(path: str) -> Found:
     from modelaudit_picklescan import ScanOptions, Severity, scan_file
 
-    report = scan_file(path, options=ScanOptions(timeout_s=20))
+    report = scan_file(path, options=ScanOptions(timeout_s=8))
     found = [
         (
             "malicious" if one.severity is Severity.CRITICAL else "suspicious",

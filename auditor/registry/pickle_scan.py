@@ -17,10 +17,10 @@ from typing import Any, Literal
 from auditor.registry.reasons import Reason
 
 ENGINES = ("fickling", "modelaudit-picklescan", "picklescan")
-SECONDS = 30  # of CPU, per engine and file
+SECONDS = 10  # of CPU, per engine and file
 MEMORY = 4 << 30
 MAX_BYTES = 2 << 30  # larger files are not scanned
-MAX_FILES = 5
+MAX_FILES = 3
 MAX_FINDINGS = 20  # per engine and file
 _SEVERITIES = ("malicious", "suspicious", "unreadable", "harmless")
 
@@ -52,7 +52,7 @@ def scan(path: Path) -> list[Finding]:
 
 
 def scan_refused(folder: Path, reasons: Iterable[Reason]) -> list[Finding]:
-    """What the pickles among the reasons to refuse a folder would do; five files at most."""
+    """What the pickles among the reasons to refuse a folder would do; three files at most."""
     paths = sorted({reason.path for reason in reasons if reason.code == "pickle" and reason.path})
     found = []
     for path in paths[:MAX_FILES]:
@@ -71,7 +71,7 @@ def _by(engine: str, path: Path) -> list[Finding]:
             [sys.executable, "-I", str(program), engine, str(path.absolute()), str(SECONDS), str(MEMORY)],
             capture_output=True,
             text=True,
-            timeout=2 * SECONDS,
+            timeout=3 * SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
             env={"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent", "OMP_NUM_THREADS": "1"},

@@ -124,7 +124,10 @@ def start_upload(*, principal: Principal, kind: str, name: str, manifest: dict[s
             "Send less, or have an administrator raise MAX_UPLOAD_BYTES.",
             status=413,
         )
-    if Upload.objects.filter(team=target.team_id, expires_at__gt=timezone.now()).count() >= MAX_UPLOADS:
+    under_way = Upload.objects.filter(
+        team=target.team_id, state=Upload.State.RECEIVING, expires_at__gt=timezone.now()
+    )
+    if under_way.count() >= MAX_UPLOADS:
         raise DomainError(
             "too_many_uploads",
             f"The team has {MAX_UPLOADS} uploads under way. Complete or abandon one of them first.",
@@ -189,7 +192,10 @@ def received(upload: Upload) -> dict[str, int]:
 
 
 def complete_upload(*, principal: Principal, upload: Upload) -> ModelVersion | DatasetVersion:
-    """Make the version. Raises `incomplete_upload` (go on sending), or `refused`, after which nothing is left of it."""
+    """Make the version. Raises `incomplete_upload` (go on sending), or `refused`, after which no file is left of it.
+
+    A model that intake refuses stays as a quarantined upload, for people to read why.
+    """
     _guard(principal, upload)
     with staging.locked(upload.pk):
         missing = [
@@ -212,12 +218,16 @@ def complete_upload(*, principal: Principal, upload: Upload) -> ModelVersion | D
         except IntegrityError as error:
             raise _version_exists("the target", upload.manifest["version"]) from error
         finally:  # made or refused, an upload ends here; rows of a version were made in one transaction or not at all
-            _forget(upload)
+            if upload.state != Upload.State.QUARANTINED:
+                _forget(upload)
 
 
 def abandon_upload(*, principal: Principal, upload: Upload) -> None:
-    """Drop an upload and what has arrived of it."""
+    """Drop an upload and what has arrived of it, or what is known of a quarantined one."""
     require(principal, "submit", upload.team_id)
+    if upload.state == Upload.State.QUARANTINED:
+        upload.delete()
+        return
     with staging.locked(upload.pk):
         _forget(upload)
 
@@ -227,7 +237,7 @@ def expire_uploads() -> int:
     expired = list(Upload.objects.filter(expires_at__lte=timezone.now()))
     for upload in expired:
         _forget(upload)
-    known = set(Upload.objects.values_list("pk", flat=True))
+    known = set(Upload.objects.filter(state=Upload.State.RECEIVING).values_list("pk", flat=True))
     for name in staging.leftovers(known):
         staging.remove(name)
     return len(expired)
@@ -240,6 +250,12 @@ def _forget(upload: Upload) -> None:
 
 def _guard(principal: Principal, upload: Upload) -> None:
     require(principal, "submit", upload.team_id)
+    if upload.state == Upload.State.QUARANTINED:
+        raise DomainError(
+            "upload_quarantined",
+            "Intake refused this upload, and its files are deleted. Mend the model, and start a new upload.",
+            status=410,
+        )
     if upload.expires_at <= timezone.now():
         raise DomainError("upload_expired", "The upload has expired. Start a new one.", status=410)
 

@@ -77,7 +77,7 @@ def test_the_body_is_never_read_whole(api: Any, upload: str, monkeypatch: pytest
     assert api.put(f"{upload}/files/model.skops", DATA, Upload_Offset="0").status_code == 204
 
 
-def test_a_refused_model_says_why_and_leaves_nothing(api: Any) -> None:
+def test_a_refused_model_says_why_and_leaves_no_version(api: Any) -> None:
     api.post("models", {"name": "risk", "modality": "tabular"})
     bad = pickle.dumps([])
     upload = f"uploads/{api.post('uploads', announced({'model.pkl': bad})).json()['id']}"
@@ -87,10 +87,38 @@ def test_a_refused_model_says_why_and_leaves_nothing(api: Any) -> None:
     assert response.json()["errors"][0]["pointer"] == "/manifest/files/0"
     assert "skops.io.dump" in response.json()["detail"]
     assert not ModelVersion.objects.exists()
-    assert not Upload.objects.exists()
+    kept = api.get(upload).json()
+    assert (kept["state"], kept["version"], kept["received"]) == ("quarantined", "1.0", {"model.pkl": 0})
+    assert [(r["code"], r["path"]) for r in kept["refusal"]["reasons"]] == [("pickle", "model.pkl")]
+    assert {one["engine"] for one in kept["refusal"]["pickles"]} >= {"picklescan", "fickling"}
+    digest = files_digest([{"path": "model.pkl", "sha256": hashlib.sha256(bad).hexdigest()}])
+    assert kept["refusal"]["digest"] == digest
+    again = api.put(f"{upload}/files/model.pkl", bad, Upload_Offset="0")
+    assert (again.status_code, again.json()["code"]) == (410, "upload_quarantined")
+    assert api.post(f"{upload}/complete").status_code == 410
 
 
-def test_a_refusal_with_a_key_leaves_nothing_either_and_is_told_again(api: Any) -> None:
+def test_quarantined_uploads_are_listed_for_the_team_alone(
+    api: Any, token: Callable[..., Any], stranger: User, upload: str
+) -> None:
+    bad = pickle.dumps([])
+    refused = f"uploads/{api.post('uploads', announced({'model.pkl': bad})).json()['id']}"
+    api.put(f"{refused}/files/model.pkl", bad, Upload_Offset="0")
+    api.post(f"{refused}/complete")
+    both = api.get("uploads").json()["items"]
+    assert [f"uploads/{one['id']}" for one in both] == [refused, upload]
+    for query, expected in (("state=quarantined", [refused]), ("state=receiving&model=risk", [upload])):
+        assert [f"uploads/{one['id']}" for one in api.get(f"uploads?{query}").json()["items"]] == expected
+    assert api.get("uploads?state=lost").status_code == 422
+    assert api.get("uploads?model=other").status_code == 404
+    other = token(stranger)
+    assert other.get("uploads").json()["items"] == []
+    assert other.get(refused).status_code == 404
+    assert api.send("DELETE", refused).status_code == 204
+    assert api.get("uploads?state=quarantined").json()["items"] == []
+
+
+def test_a_refusal_with_a_key_is_kept_once_and_is_told_again(api: Any) -> None:
     api.post("models", {"name": "risk", "modality": "tabular"})
     bad = pickle.dumps([])
     upload = f"uploads/{api.post('uploads', announced({'model.pkl': bad})).json()['id']}"
@@ -98,7 +126,7 @@ def test_a_refusal_with_a_key_leaves_nothing_either_and_is_told_again(api: Any) 
     first, again = (api.post(f"{upload}/complete", Idempotency_Key="k1") for _ in range(2))
     assert first.status_code == again.status_code == 422
     assert first.content == again.content
-    assert not Upload.objects.exists()
+    assert Upload.objects.get().state == Upload.State.QUARANTINED
 
 
 def test_an_upload_can_be_dropped(api: Any, upload: str) -> None:

@@ -22,7 +22,7 @@ from auditor.core import store
 from auditor.core.access import Principal
 from auditor.core.canonical import files_digest
 from auditor.core.errors import DomainError
-from auditor.registry import services, staging
+from auditor.registry import quarantine, services, staging
 from auditor.registry.models import Dataset, DatasetVersion, Model, ModelVersion, Upload
 from tests.model_files import hugging_face, skops_bytes
 
@@ -36,7 +36,8 @@ def folders(db: None, tmp_path: Path, settings: Any) -> Iterator[None]:
     settings.ARTIFACTS_DIR = tmp_path / "artifacts"
     yield
     left = list(settings.UPLOADS_DIR.iterdir()) if settings.UPLOADS_DIR.exists() else []
-    assert {path.name for path in left} == set(Upload.objects.values_list("pk", flat=True))
+    under_way = Upload.objects.exclude(state=Upload.State.QUARANTINED)
+    assert {path.name for path in left} == set(under_way.values_list("pk", flat=True))
 
 
 def entries(files: dict[str, bytes]) -> list[dict[str, Any]]:
@@ -389,7 +390,63 @@ def test_a_file_with_another_digest_than_announced_is_refused(
     assert nothing_left(settings)
 
 
-def test_a_pickle_is_refused_with_every_reason_and_nothing_is_left(
+class Payload:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch /tmp/never",)
+
+
+def quarantined(principal: Principal) -> Upload:
+    files = {"model.skops": pickle.dumps(Payload(), protocol=4)}
+    upload = services.start_upload(principal=principal, kind="model", name="risk", manifest=manifest(files))
+    send(principal, upload, files)
+    refused(services.complete_upload, principal=principal, upload=upload)
+    return Upload.objects.get(pk=upload.pk)
+
+
+def test_a_refused_model_is_quarantined_with_its_reasons_and_without_its_files(
+    as_engineer: Principal, model: Model
+) -> None:
+    upload = quarantined(as_engineer)
+    assert upload.state == Upload.State.QUARANTINED
+    assert upload.digest == files_digest(upload.manifest["files"])
+    assert (upload.created_by_id, bool(upload.refused_at)) == (as_engineer.user_id, True)
+    assert [(r["code"], r["path"]) for r in upload.refusal["reasons"]] == [("pickle", "model.skops")]
+    named = {one["engine"] for one in upload.refusal["pickles"] if "system" in one["subject"]}
+    assert named == {"fickling", "modelaudit-picklescan", "picklescan"}
+    assert not (staging.root() / upload.pk).exists()
+    assert list(quarantine.of_model(as_engineer, model)) == [upload]
+
+
+def test_a_quarantined_upload_is_in_nobodys_way(
+    as_engineer: Principal, as_stranger: Principal, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = quarantined(as_engineer)
+    monkeypatch.setattr(services, "MAX_UPLOADS", 1)
+    again = manifest({"model.skops": skops_bytes()})  # the same version: it was never made
+    second = services.start_upload(principal=as_engineer, kind="model", name="risk", manifest=again)
+    services.abandon_upload(principal=as_engineer, upload=second)
+    part = {"principal": as_engineer, "upload": upload}
+    assert refused(services.receive, **part, path="model.skops", offset=0, stream=BytesIO(b"x")).status == 410
+    assert refused(services.complete_upload, **part).code == "upload_quarantined"
+    assert refused(services.abandon_upload, principal=as_stranger, upload=upload).status == 403
+    services.abandon_upload(**part)
+    assert not Upload.objects.exists()
+
+
+def test_quarantined_uploads_are_bounded_and_forgotten_in_time(
+    as_engineer: Principal, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MAX_KEPT", 2)
+    monkeypatch.setattr(quarantine.pickle_scan, "ENGINES", ())
+    made = [quarantined(as_engineer) for _ in range(3)]
+    assert set(Upload.objects.values_list("pk", flat=True)) == {upload.pk for upload in made[1:]}
+    assert services.expire_uploads() == 0
+    Upload.objects.update(expires_at=timezone.now())
+    assert services.expire_uploads() == 2
+    assert not Upload.objects.exists()
+
+
+def test_a_pickle_is_refused_with_every_reason_and_no_file_is_left(
     as_engineer: Principal, model: Model, settings: Any
 ) -> None:
     files = {"model.skops": pickle.dumps([], protocol=4), "train.py": b"import os"}
@@ -397,8 +454,10 @@ def test_a_pickle_is_refused_with_every_reason_and_nothing_is_left(
     send(as_engineer, upload, files)
     error = refused(services.complete_upload, principal=as_engineer, upload=upload)
     assert error.code == "refused"
-    assert [e.pointer for e in error.errors] == ["/manifest/files/1"]
+    assert [e.pointer for e in error.errors] == ["/manifest/files/1", "/manifest/files/0"]
     assert "train.py" in error.errors[0].detail
+    assert Upload.objects.get().state == Upload.State.QUARANTINED
+    Upload.objects.all().delete()
     assert nothing_left(settings)
 
 

@@ -6,19 +6,20 @@ from datetime import datetime
 from typing import Annotated, Any, BinaryIO, Literal, cast
 
 from django.http import HttpResponse
-from ninja import Header, Router, Schema
+from ninja import Header, Query, Router, Schema
 from pydantic import Field
 
 from auditor.api.auth import Caller
 from auditor.api.idempotency import idempotent
+from auditor.api.pagination import Page, paginate
 from auditor.api.problems import respond
 from auditor.api.replies import reply
 from auditor.api.v1.datasets import DatasetVersionOut, dataset_version_out
 from auditor.api.v1.models import ModelVersionOut, model_version_out
-from auditor.core.access import fetch
+from auditor.core.access import fetch, visible
 from auditor.core.errors import DomainError
 from auditor.registry import services
-from auditor.registry.models import ModelVersion, Upload
+from auditor.registry.models import Model, ModelVersion, Upload
 
 router = Router(tags=["Uploads"])
 DISCARD = 16 * 2**20  # bytes; clients send chunks of 8 MiB
@@ -39,24 +40,95 @@ class NewUpload(Schema):
     manifest: dict[str, Any]
 
 
+class ReasonOut(Schema):
+    """Why a model was refused, or what else is worth knowing of it. `code` is stable."""
+
+    code: str
+    path: str
+    message: str
+
+
+class PickleFindingOut(Schema):
+    """What one engine read out of the opcodes of a refused pickle. Nothing was loaded."""
+
+    path: str
+    engine: str
+    severity: Literal["malicious", "suspicious", "unreadable", "harmless", "not_scanned"]
+    subject: str
+    message: str
+
+
+class RefusalOut(Schema):
+    """Why intake refused a model. Its files are deleted; `digest` is over what was announced."""
+
+    digest: str
+    refused_at: datetime
+    reasons: list[ReasonOut]
+    notes: list[ReasonOut]
+    pickles: list[PickleFindingOut]
+
+
 class UploadOut(Schema):
-    """An upload under way. `received` says how many bytes of each file have arrived: go on from there."""
+    """An upload. Of one under way, `received` says how many bytes of each file have arrived: go on from there.
+
+    A `quarantined` one was refused; it takes no bytes, and is forgotten at `expires_at` or by DELETE.
+    """
 
     id: str
     kind: str
+    state: Literal["receiving", "quarantined"]
+    version: str
+    created_by: str
+    created_at: datetime
     received: dict[str, int]
     sizes: dict[str, int]
     expires_at: datetime
+    refusal: RefusalOut | None
+
+
+class UploadPage(Schema):
+    """One page of uploads, newest first."""
+
+    items: list[UploadOut]
+    next_cursor: str | None
+
+
+class UploadFilter(Page):
+    """Which uploads are asked for: in one state, of one model."""
+
+    state: Literal["", "receiving", "quarantined"] = ""
+    model: str = Field("", max_length=60)
 
 
 def _upload_out(upload: Upload) -> UploadOut:
+    refusal = None
+    if upload.state == Upload.State.QUARANTINED and upload.refused_at:
+        refusal = RefusalOut(digest=upload.digest, refused_at=upload.refused_at, **upload.refusal)
     return UploadOut(
         id=upload.pk,
         kind=upload.kind,
+        state="quarantined" if refusal else "receiving",
+        version=upload.manifest["version"],
+        created_by=str(upload.created_by),
+        created_at=upload.created_at,
         received=services.received(upload),
         sizes={file["path"]: file["size"] for file in upload.manifest["files"]},
         expires_at=upload.expires_at,
+        refusal=refusal,
     )
+
+
+@router.get(
+    "/uploads", response=UploadPage, summary="Uploads under way or quarantined", operation_id="list_uploads"
+)
+def index(request: Caller, filters: Query[UploadFilter]) -> UploadPage:
+    rows = visible(request.auth, Upload).select_related("created_by")
+    if filters.state:
+        rows = rows.filter(state=filters.state)
+    if filters.model:
+        rows = rows.filter(kind=Upload.Kind.MODEL, target=fetch(request.auth, Model, name=filters.model).pk)
+    found, following = paginate(rows, filters)
+    return UploadPage(items=[_upload_out(upload) for upload in found], next_cursor=following)
 
 
 @router.post(
