@@ -66,6 +66,8 @@ class Subject:
     judge: Any = None
     reference_ref: ModelRef | None = None
     reference: Any = None
+    attacker_ref: ModelRef | None = None
+    attacker: Any = None
 
     def loaded(self) -> Model:
         return self._loaded("model", self.ref)
@@ -78,6 +80,9 @@ class Subject:
 
     def loaded_reference(self) -> Model:
         return self._loaded("reference", self.reference_ref)
+
+    def loaded_attacker(self) -> Model:
+        return self._loaded("attacker", self.attacker_ref)
 
     def _loaded(self, name: str, ref: ModelRef | None) -> Model:
         from evaluations.models.loader import load
@@ -119,6 +124,7 @@ def run_items(
                 seed=seed,
                 judge=judge if judge and requires.takes_judge(judge.modality, item.params) else None,
                 reference=subject.reference_ref if requires.reference else None,
+                attacker=subject.attacker_ref if requires.attacker else None,
                 resources=resources,
             )
 
@@ -143,7 +149,15 @@ def _run(
 ) -> EvaluationResult:
     from evaluations.context import Context
     from evaluations.merge import finished, for_judge, for_parent, for_reference
-    from evaluations.runner import Meter, check_access, check_before_data, check_judge, checked_plan, resolve
+    from evaluations.runner import (
+        Meter,
+        attacker_of,
+        check_access,
+        check_before_data,
+        check_judge,
+        checked_plan,
+        resolve,
+    )
 
     evaluation, params = resolve(request)
     check_before_data(evaluation, request)
@@ -152,6 +166,8 @@ def _run(
     model = subject.loaded()
     check_access(evaluation, model)
     context = Context(request, out, on_progress=report, total=total, store=store)
+    if request.attacker is not None:
+        context.attacker = attacker_of(request, subject.loaded_attacker(), context)
     spent = Meter()
     spent.since_last(model)  # what loading took is not this evaluation's
     states = _states(evaluation, model, data, params, context, shards)
@@ -274,6 +290,7 @@ def run(
     parent: Any = None,
     judge: Any = None,
     reference: Any = None,
+    attacker: Any = None,
     params: Mapping[str, Any] | None = None,
     seed: int = 0,
     resources: str = "",
@@ -284,8 +301,8 @@ def run(
     `model` is a folder, a ModelRef, a fitted scikit-learn classifier or any object with the methods of
     `evaluations.models.protocol`. `data` is a frame, a file, a folder or a DataRef. Columns without a
     role are inputs. `params` are those of the evaluation; with several, a mapping from name to params.
-    `judge` is another model that judges answers, `reference` one that was not trained on the data, for
-    evaluations that take one.
+    `judge` is another model that judges answers, `reference` one that was not trained on the data, `attacker` one
+    that leads the model on in conversations, for evaluations that take one.
     Raises EvaluationError where nothing could be run at all.
     """
     from evaluations.results import Results, bars
@@ -304,6 +321,8 @@ def run(
         subject.judge_ref, subject.judge = _model(judge, ())
     if reference is not None:
         subject.reference_ref, subject.reference = _model(reference, labels)
+    if attacker is not None:
+        subject.attacker_ref, subject.attacker = _model(attacker, ())
     with tempfile.TemporaryDirectory(prefix="auditor-") as folder:
         ref = _data_ref(data, Path(folder), target, sensitive, roles, favourable_label)
         with bars(names, shown=progress) as on_progress:

@@ -12,7 +12,7 @@ from evaluations.context import Context
 from evaluations.data import dataset
 from evaluations.engine import fingerprint
 from evaluations.runner import check_before_data, checked_plan, resolve
-from evaluations.spec import Cost, EvaluationError, EvaluationResult, ModelFormat, RunRequest
+from evaluations.spec import Cost, EvaluationError, EvaluationResult, Modality, ModelFormat, RunRequest
 
 LIBRARIES = (
     "numpy",
@@ -148,6 +148,20 @@ def for_reference(request: RunRequest) -> RunRequest:
             "their answers cannot be compared. Name a reference of the same kind.",
         )
     return request.model_copy(update={"model": reference, "reference": None})
+
+
+def for_attacker(request: RunRequest) -> RunRequest:
+    """The request under which the attacker's own messages are kept. Raises EvaluationError for a model that cannot
+    write, or where none is named."""
+    attacker = request.attacker
+    if attacker is None:
+        raise EvaluationError("no_attacker", f"No attacker is named for {request.evaluation}.")
+    if attacker.modality not in (Modality.CAUSAL_LM, Modality.SEQ2SEQ):
+        raise EvaluationError(
+            "attacker_cannot_write",
+            f"A {attacker.modality} model cannot lead another one on. Name one that writes text.",
+        )
+    return request.model_copy(update={"model": attacker, "attacker": None, "scores": ""})
 
 
 def environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
@@ -33,6 +33,7 @@ from evaluations.spec import (
 )
 
 if TYPE_CHECKING:
+    from evaluations.context import Attacker, Context
     from evaluations.data.dataset import Dataset
     from evaluations.models.protocol import Model
 
@@ -119,6 +120,8 @@ def run_request(request: RunRequest, out: Path, judging: Path | None = None) -> 
         (check_access if judging is None else check_judge)(evaluation, model)
         store = ScoreStore(out / "scores", Path(request.scores) if request.scores else None)
         ctx = Context(request, out, on_progress=report, is_cancelled=cancelled, total=total, store=store)
+        if judging is None and evaluation.requires.attacker and request.attacker is not None:
+            ctx.attacker = attacker_of(request, load(request.attacker), ctx)
         if watch:
             todo = watch.begin(model, data, todo, plan.shards)
         for shard in todo:
@@ -197,6 +200,15 @@ def judged(evaluation: Evaluation) -> JudgedEvaluation:
     if not evaluation.requires.judge:
         raise EvaluationError("not_judged", f"{evaluation.name} has no judge. Run it without one.")
     return cast("JudgedEvaluation", evaluation)
+
+
+def attacker_of(request: RunRequest, model: Any, ctx: Context) -> Attacker:
+    """The attacker's model, and a context in which its messages are kept apart from the audited model's answers."""
+    from evaluations.context import Attacker, Context
+    from evaluations.merge import for_attacker
+
+    asked = for_attacker(request)
+    return Attacker(model, Context(asked, ctx.out, is_cancelled=ctx.is_cancelled, store=ctx.store))
 
 
 def check_judge(evaluation: Evaluation, judge: Model) -> None:

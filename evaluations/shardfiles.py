@@ -37,7 +37,7 @@ def request_key(request: RunRequest) -> str:
     deciding = request.model_dump(
         mode="json", by_alias=True, exclude={"run_id", "resources", "scores", "limits"}
     )
-    for model in (deciding["model"], deciding["judge"], deciding["reference"]):
+    for model in (deciding["model"], deciding["judge"], deciding["reference"], deciding["attacker"]):
         while model is not None:
             model.pop("path")
             model = model["parent"]

@@ -357,6 +357,7 @@ class RunRequest(Frozen):
     reference: ModelRef | None = (
         None  # a model not trained on the data, which answers the same in a pass of its own
     )
+    attacker: ModelRef | None = None  # a model that leads the audited one on, in the same process
     resources: str = ""  # folder of lexical resources
     scores: str = ""  # folder of answers that the same model gave in earlier runs, to be read
     limits: Limits = Limits()
@@ -392,6 +393,7 @@ class Requirements(Frozen):
     judge: bool = False  # another model may judge the answers: it is a JudgedEvaluation
     judge_optional: bool = False  # without one a detector of its own reads them
     judges: tuple[Modality, ...] = ()  # kinds that may judge besides those that are audited
+    attacker: bool = False  # another model may lead the audited one on: `run_shard` finds it in ctx.attacker
     reference: bool = (
         False  # a reference model may answer the same shards: `merge` finds them in ctx.reference_states
     )

@@ -58,6 +58,11 @@ def local() -> None:
     help="A model of the same kind, not trained on the data, which privacy evaluations compare with.",
 )
 @click.option(
+    "--attacker",
+    type=FOLDER,
+    help="Another model, which leads this one on in conversations (safety.escalation).",
+)
+@click.option(
     "--keep", type=FOLDER, help="Keep the model's answers here: an interrupted run goes on from them."
 )
 @click.option(
@@ -89,14 +94,13 @@ def run(session: Session, /, model: Path, data: Path, policy: str, **options: An
             return Exit.MEETS
         alone = {**options, "parent": None}
         unlike = alone | {"modality": None, "format_": None, "labels": ()}  # a judge may be of another kind
-        judge, reference = (
+        judge, reference, attacker = (
             _model_ref(options[name], how) if options[name] else None
-            for name, how in (("judge", unlike), ("reference", alone))
+            for name, how in (("judge", unlike), ("reference", alone), ("attacker", unlike))
         )
         started = datetime.now(UTC).replace(microsecond=0)
-        ended = _run_all(
-            session, Subject(ref, judge_ref=judge, reference_ref=reference), data_ref, items, seed, options
-        )
+        subject = Subject(ref, judge_ref=judge, reference_ref=reference, attacker_ref=attacker)
+        ended = _run_all(session, subject, data_ref, items, seed, options)
     except EvaluationError as error:
         raise ClientError(error.message) from error
     card = local_run.card(

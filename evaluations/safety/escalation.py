@@ -116,6 +116,7 @@ class EscalationOverTurns:
         roles=(Role.INPUT,),
         judge=True,
         judge_optional=True,
+        attacker=True,
     )
     tags: ClassVar[tuple[str, ...]] = ("sec.jailbreak_asr", "safe.harm_compliance", "owasp-llm01")
     metrics: ClassVar[tuple[MetricSpec, ...]] = (

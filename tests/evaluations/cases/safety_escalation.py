@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from evaluations.models.protocol import Generation
+from evaluations.spec import Turn
 from tests.evaluations import harm, led, seq
 from tests.evaluations.cases import Case, everywhere
 
 
-def _wavering(turns):  # type: ignore[no-untyped-def]
+def _wavering(turns: Sequence[Turn]) -> led.Answer:
     """Refuses, gives in, speaks of something else or is withheld, by the conversation."""
     spoken = "|".join(turn.text for turn in turns).encode("utf-8", "surrogatepass")
     kind = int(np.random.default_rng([len(spoken), sum(spoken)]).integers(6))
