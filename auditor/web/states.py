@@ -66,6 +66,13 @@ STATES: dict[str, dict[str, State]] = {
         "approve": State(_("Approved"), "check", "pass"),
         "reject": State(_("Rejected"), "cross", "fail"),
     },
+    "pickle": {
+        "malicious": State(_("Runs code"), "alert", "fail"),
+        "suspicious": State(_("Suspicious"), "question", "warn"),
+        "unreadable": State(_("Cannot be read"), "dash", "na"),
+        "harmless": State(_("Nothing found"), "info", "na"),
+        "not_scanned": State(_("Not scanned"), "slash", "na"),
+    },
     "risk": {
         "minimal": State(pgettext_lazy("risk", "Minimal"), "dash", "na"),
         "limited": State(pgettext_lazy("risk", "Limited"), "dash", "na"),

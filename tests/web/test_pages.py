@@ -184,7 +184,7 @@ def test_pages_forbid_inline_scripts_and_styles(
 COST = {
     "/": 8,
     "/models/": 5,
-    "/models/income/": 10,
+    "/models/income/": 11,
     "/datasets/": 4,
     "/datasets/adult/": 6,
     "/policies/": 4,

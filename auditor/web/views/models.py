@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from auditor.audits.models import Audit
 from auditor.core.access import fetch, visible
 from auditor.core.errors import DomainError
-from auditor.registry import endpoints
+from auditor.registry import endpoints, quarantine
 from auditor.registry.models import EndpointCredential, Model, ModelVersion
 from auditor.reports.models import ReportCard
 from auditor.web import overview
@@ -63,6 +63,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
             .prefetch_related("cards")
             .order_by("-created_at")[:SHOWN]
         ),
+        "quarantined": list(quarantine.of_model(who, model)[:SHOWN]),
         "served": served,
         "credential": EndpointCredential.objects.filter(model=model).first() if served else None,
         "form": audit_form(who, model=model) if versions and who.may("submit", model.team_id) else None,
