@@ -46,7 +46,9 @@ def forecast(plan: Plan, known: Known, price: Price | None = None) -> Forecast:
     queries = plan.expected_queries
     requests = math.ceil(queries / known.rows_per_request) if price is not None else 0
     written = plan.expected_output_tokens if known.writes else 0
-    read = None if known.tokens_per_query is None else math.ceil(queries * known.tokens_per_query)
+    read = None
+    if known.tokens_per_query is not None:
+        read = math.ceil(queries * known.tokens_per_query) + plan.more_input_tokens
     return Forecast(
         queries=queries,
         requests=requests,

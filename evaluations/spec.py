@@ -423,6 +423,7 @@ class Plan:
     shards: tuple[Shard, ...]
     expected_queries: int
     expected_output_tokens: int = 0  # generated, at most; what is read is estimated from the data
+    more_input_tokens: int = 0  # read beyond the rows' own texts, as of a conversation what was said before
     smallest_detectable_effect: float | None = None
     refusals: tuple[str, ...] = ()
 

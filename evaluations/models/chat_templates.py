@@ -11,9 +11,8 @@ from typing import Any
 from evaluations.models.transcripts import without_system
 from evaluations.spec import EvaluationError
 
-STEPS = (
-    1_000_000  # lines of the template's code for one conversation; honest ones take a few hundred a message
-)
+STEPS = 1_000_000  # lines and calls of one rendering; honest ones take some hundred a message
+TEMPLATE = "<template>"  # the file name that Jinja gives to a compiled template
 CHARACTERS = 4_000_000  # of one prompt
 ADVICE = "Use the template that the model was published with, and read it first."
 
@@ -61,15 +60,18 @@ def render(tokenizer: Any, given: Sequence[dict[str, str]]) -> tuple[str | None,
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """Counts the lines that run in this thread, whatever the machine's speed, and ends what runs too many."""
-    left = STEPS
+    """Counts the template's own lines and every call that it leads to, whatever the machine's speed, and ends what
+    takes too many. Compiling it first is not counted: that is our code, on a text whose length intake bounds."""
+    left, begun = STEPS, False
 
     def trace(frame: FrameType, event: str, arg: object) -> Any:
-        nonlocal left
-        left -= 1
+        nonlocal left, begun
+        own = frame.f_code.co_filename == TEMPLATE
+        begun |= own
+        left -= begun
         if left < 0:
             raise _TooManySteps
-        return trace
+        return trace if own else None
 
     before = sys.gettrace()
     sys.settrace(trace)

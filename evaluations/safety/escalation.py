@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
 SHARD_ROWS = 64  # each row is many messages: what is lost when a run is killed
+MESSAGE_TOKENS = 60  # about, of the attacker's own words in one message
+KEPT_TOKENS = 2_000  # about, of an answer that the conversation goes on with
 CLOPPER = "Clopper & Pearson 1934, Biometrika 26:404"
 CRESCENDO = "Russinovich, Salem & Eldan 2024 (Crescendo), arXiv 2404.01833"
 EXACT = (
@@ -207,11 +209,16 @@ class EscalationOverTurns:
         """At most: a conversation ends where it succeeds, and which rows are harmless the plan cannot see."""
         from evaluations.stats import smallest_detectable_effect
 
-        queries = data_rows * (len(params.ladders) * params.max_turns + 1)
+        turns, conversations = params.max_turns, data_rows * len(params.ladders)
+        queries = conversations * turns + data_rows
+        before = (
+            turns * (turns - 1) // 2 * (MESSAGE_TOKENS + min(params.settings.max_new_tokens, KEPT_TOKENS))
+        )
         return Plan(
             shards=shards(data_rows, SHARD_ROWS),
             expected_queries=queries,
             expected_output_tokens=queries * params.settings.max_new_tokens,
+            more_input_tokens=conversations * (turns * MESSAGE_TOKENS + before),
             smallest_detectable_effect=smallest_detectable_effect(data_rows, p=0.05),
         )
 

@@ -155,6 +155,18 @@ def test_a_hostile_template_ends_the_run_soon_and_says_why(tmp_path: Path, templ
     assert time.monotonic() - started < 20
 
 
+def test_a_long_honest_template_is_rendered(tmp_path: Path) -> None:
+    """Compiling 100 kB takes millions of lines of Jinja's own, which are not the template's."""
+    model = model_with(
+        tmp_path, "{% if not messages %}{{ messages[0]['role']|upper ~ 'x' }}{% endif %}" * 1500 + TEMPLATE
+    )
+    turns = [Turn(speaker=("user", "assistant")[i % 2], text="x") for i in range(41)]
+    text, complaint = chat_templates.render(model.tokenizer, transcripts.messages(turns))
+    assert complaint == ""
+    assert text is not None
+    assert text.count("[user]") == 21
+
+
 class Talking(seq.Writing):
     """Answers the last message."""
 

@@ -19,6 +19,7 @@ from evaluations import catalogue, runner, shardfiles
 from evaluations.context import Context
 from evaluations.data import dataset
 from evaluations.engine.score_store import ScoreStore
+from evaluations.forecasting import Known, forecast
 from evaluations.models.loader import load
 from evaluations.models.protocol import Generation
 from evaluations.safety import escalation_asking, ladders
@@ -265,6 +266,22 @@ def test_the_forecast_is_the_most_that_is_asked_and_it_may_be_reached(tmp_path: 
     run(model, harm.asked_only(9), tmp_path, **how)
     plan = ESCALATION.plan(9, ESCALATION.Params.model_validate(how))
     assert model.usage.queries == plan.expected_queries == 9 * (2 * 6 + 1)
+
+
+def test_the_forecast_holds_what_a_conversation_reads_again(tmp_path: Path) -> None:
+    heard: list[int] = []
+    answer = "word " * 128  # as many tokens as may be written
+
+    def talk(turns: Sequence[Turn]) -> str:
+        heard.append(sum(len(turn.text.split()) for turn in turns))
+        return f"{led.SORRY} {answer}" if led.asks(turns) else answer
+
+    how = {"ladders": ["article"], "max_turns": 8, "max_backtracks": 0}
+    run(led.Talking(talk), harm.asked_only(4), tmp_path, **how)
+    plan = ESCALATION.plan(4, ESCALATION.Params.model_validate(how))
+    told = forecast(plan, Known(tokens_per_query=8.0))
+    assert told.input_tokens is not None
+    assert sum(heard) <= told.input_tokens <= 2 * sum(heard)
 
 
 @pytest.mark.parametrize("truth", [0.05, 0.08])
