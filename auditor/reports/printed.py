@@ -148,7 +148,7 @@ def deciding(card: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def named(control: Mapping[str, Any]) -> str:
-    slice_ = sentences.of_slice(control["slice"])
+    slice_ = sentences.of_slice(control["slice"], control["evaluation"])
     name = f"{control['title']} {slice_}".strip()
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
@@ -232,6 +232,7 @@ def _section(card: dict[str, Any], area: str, drawn: Charts, examples: Examples)
         "charts": [c for run in runs for c in _charts(card, run, drawn)],
         **_examples(runs, {} if unprinted else examples),
         "unprinted": unprinted if any(examples.get(run["id"]) for run in runs) else "",
+        "conversations": "" if unprinted else _conversations(runs, examples),
     }
 
 
@@ -244,9 +245,15 @@ def _unprinted(data: dict[str, Any]) -> str:
     return ""
 
 
+def _conversations(runs: list[dict[str, Any]], examples: Examples) -> str:
+    """How many transcripts are left out: what an attack drew out of a model is not spread on paper."""
+    kept = sum(bool(example.get("turns")) for run in runs for example in examples.get(run["id"], ()))
+    return f"Conversations kept: {kept:,}. They can hold harmful text, so none is printed." if kept else ""
+
+
 def _examples(runs: list[dict[str, Any]], examples: Examples) -> dict[str, Any]:
     """The first few of each run, the runs taking turns until the area has enough, in the order of the runs."""
-    held = [list(examples.get(run["id"], ())) for run in runs]
+    held = [[one for one in examples.get(run["id"], ()) if not one.get("turns")] for run in runs]
     turns = sorted(
         (place, i) for i, of_run in enumerate(held) for place in range(min(len(of_run), SHOWN_EXAMPLES))
     )[:AREA_EXAMPLES]
@@ -265,7 +272,7 @@ def _examples(runs: list[dict[str, Any]], examples: Examples) -> dict[str, Any]:
 
 
 def _reported(measured: dict[str, Any]) -> dict[str, Any]:
-    slice_ = sentences.of_slice(measured["slice"])
+    slice_ = sentences.of_slice(measured["slice"], measured["evaluation"])
     return {
         "name": f"{measured['metric_title']} {slice_}".strip(),
         "value": sentences.number(measured["value"], measured["unit"]),
@@ -293,11 +300,12 @@ def group_tables(run: dict[str, Any]) -> list[dict[str, Any]]:
         names = list(dict.fromkeys(m["name"] for m in members))
         cells = {(m["slice"].partition("=")[2], m["name"]): m for m in members}
         titles = {m["name"]: m["title"] for m in members}
+        called = sentences.own_column(run["evaluation"], column)
         for start in range(0, len(names), METRIC_COLUMNS):
             part = names[start : start + METRIC_COLUMNS]
             rows = [
                 [
-                    sentences.own_group(column, group),
+                    sentences.own_group(run["evaluation"], column, group),
                     f"{max(m['n'] for m in members if m['slice'] == f'{column}={group}'):,}",
                     *(_cell(cells.get((group, name))) for name in part),
                 ]
@@ -305,9 +313,9 @@ def group_tables(run: dict[str, Any]) -> list[dict[str, Any]]:
             ]
             tables.append(
                 {
-                    "caption": f"{run['evaluation_title']}, by {sentences.OWN_COLUMNS.get(column, column)}",
+                    "caption": f"{run['evaluation_title']}, by {called}",
                     "header": [
-                        sentences.OWN_COLUMNS.get(column, column),
+                        called,
                         "n",
                         *(titles[name] for name in part),
                     ],
@@ -445,7 +453,12 @@ def _run(run: dict[str, Any]) -> dict[str, Any]:
             *([["Confounded", " ".join(reasons)]] if (reasons := _reasons(run["metrics"])) else []),
         ],
         "metrics": [
-            [m["title"], sentences.of_slice(m["slice"]) or "all rows", _cell(m), f"{m['n']:,}"]
+            [
+                m["title"],
+                sentences.of_slice(m["slice"], run["evaluation"]) or "all rows",
+                _cell(m),
+                f"{m['n']:,}",
+            ]
             for m in measured[:SHOWN_ROWS]
         ],
     }

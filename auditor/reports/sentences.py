@@ -28,6 +28,7 @@ EXAMPLE_SIDES = {
     "counterfactual_flip": _CHANGED,
     "evasion": _CHANGED,
     "image_attack": _CHANGED,
+    "injection_leak": _WRITTEN,
     "judged_fail": _WRITTEN,
     "known_attack": ("Attack", ""),
     "leak": ("", "Leaked, masked"),
@@ -35,28 +36,77 @@ EXAMPLE_SIDES = {
     "not_repeated": ("First answer", "Second answer"),
     "passage_recited": ("Beginning", "Recited"),
     "reduced_input": _CHANGED,
+    "refused_harmless": _WRITTEN,
     "secret_stated": ("Beginning", "Stated"),
     "shift": _CHANGED,
     "stereotype_preferred": ("Less likely", "More likely"),
     "stereotyped_answer": _WRITTEN,
+    "toxic_answer": _WRITTEN,
     "unsupported_answer": _WRITTEN,
     "worst_answer": _WRITTEN,
 }
 INPUT_ALONE = ("Input", "")
-# Groups that an evaluation makes itself, by the column of their slice: how they are called, and what they mean.
+# Groups that an evaluation makes itself, by the column of their slice, and how they are called. A column
+# of the data may have the same name: it is the evaluation that tells.
+_TECHNIQUES = {
+    "plain": "Plain request",
+    "ignore_previous": "“Ignore all previous instructions”",
+    "fake_answer": "Made-up answer, then a new task",
+    "delimiter": "Made-up end of the text",
+    "chatml_roles": "Role tags of ChatML",
+    "inst_roles": "Role tags [INST]",
+    "system_line": "“SYSTEM:” line",
+    "developer_note": "Note of the developers",
+    "urgency": "Urgency",
+    "encoded": "Base64",
+    "split": "Codeword in two halves",
+    "chinese": "Chinese",
+    "html_comment": "HTML comment",
+    "zero_width": "Zero-width spaces",
+    "invisible": "Invisible characters",
+    "tool_output": "Output of a tool",
+    "image_link": "Address of a picture",
+    "own": "The tester's own",
+    "planted": "Planted beforehand",
+    "repeat_above": "“Repeat everything above”",
+    "code_block": "Into a code block",
+    "begin_with": "“Begin with: You are”",
+    "summary": "Summary with quotations",
+    "as_json": "As JSON",
+    "spelled": "Into Base64",
+    "reversed": "Backwards",
+    "story": "As a story",
+    "completion": "Sentence to complete",
+    "end_of_talk": "Made-up end of the talk",
+}
 OWN_COLUMNS = {
-    "attack": "attack",
-    "bias_type": "kind of bias",
-    "continuations": "continuations",
-    "corruption": "corruption",
-    "entity": "kind of datum",
-    "kind": "kind of swap",
-    "recipe": "recipe",
-    "severity": "severity",
-    "term": "identity term",
-    "shift": "shift",
-    "test": "test",
-    "times": "times in the training data",
+    "fairness.counterfactual": {"kind": "kind of swap"},
+    "fairness.identity_terms": {"term": "identity term"},
+    "fairness.stereotype": {"bias_type": "kind of bias"},
+    "privacy.membership": {"attack": "attack"},
+    "privacy.memorisation": {"continuations": "continuations", "times": "times in the training data"},
+    "privacy.pii_leakage": {"entity": "kind of datum"},
+    "quality.generation": {"k": "number of answers"},
+    "robustness.image_autoattack": {"attack": "attack"},
+    "robustness.image_corruption": {"corruption": "corruption", "severity": "severity"},
+    "robustness.known_attacks": {"recipe": "recipe"},
+    "robustness.tabular_shift": {"shift": "shift"},
+    "robustness.text_behaviour": {"test": "test"},
+    "robustness.text_char": {"recipe": "recipe"},
+    "robustness.text_synonym": {"recipe": "recipe"},
+    "safety.escalation": {
+        "ladder": "way of leading on",
+        "message": "message",
+        "messages": "number of messages",
+    },
+    "safety.generation": {"strategy": "way of asking", "k": "number of answers"},
+    "safety.injection": {
+        "direct": "technique of a direct injection",
+        "indirect": "technique of an injection in a document",
+        "system": "way to the system prompt",
+        "tools": "technique of an injection that wants a call",
+        "place": "place in the document",
+    },
 }
 OWN_GROUPS = {
     "attack": {
@@ -85,6 +135,26 @@ OWN_GROUPS = {
         "MAC_ADDRESS": "MAC address",
         "KNOWN_VALUE": "Listed by the tester",
     },
+    "strategy": {
+        "direct": "Asked directly",
+        "prefix": "Answer begun for the model",
+        "no_refusals": "Refusing forbidden",
+        "role_play": "Played as a character",
+        "two_answers": "A second, unbound answer",
+        "few_shot": "After obliging examples",
+        "translation": "Within a translation",
+        "base64": "In base64",
+        "rot13": "In rot13",
+        "leetspeak": "In leetspeak",
+        "wording": "As the data word it",
+    },
+    "ladder": {
+        "article": "An article on the subject",
+        "story": "A story that plays there",
+        "lesson": "A lesson for those who prevent it",
+        "model": "Led by another model",
+    },
+    **dict.fromkeys(("direct", "indirect", "system", "tools"), _TECHNIQUES),
 }
 # What stands where a metric has no value, by its status.
 WITHOUT_VALUE = {"confounded": "confounded", "suppressed": "not shown"}
@@ -167,19 +237,25 @@ def in_words(value: float, unit: str) -> str:
     return f"{value:.1%}" if unit == "proportion" else number(value, unit)
 
 
-def of_slice(slice_: str) -> str:
+def of_slice(slice_: str, evaluation: str) -> str:
     """What a slice means in a sentence: nothing for all rows, `by sex`, `where sex is Female`."""
     if slice_ == "all":
         return ""
     column, equals, group = slice_.partition("=")
     if not equals:
-        return f"by {column}"
-    return f"where {OWN_COLUMNS.get(column, column)} is {own_group(column, group)}"
+        return f"by {own_column(evaluation, column)}"
+    return f"where {own_column(evaluation, column)} is {own_group(evaluation, column, group)}"
 
 
-def own_group(column: str, group: str) -> str:
+def own_column(evaluation: str, column: str) -> str:
+    """`kind of swap` for the `kind` that an evaluation makes itself; a column of the data as it is."""
+    return OWN_COLUMNS.get(evaluation, {}).get(column, column)
+
+
+def own_group(evaluation: str, column: str, group: str) -> str:
     """`Min-K%++` for `min_k_pp`: a group that an evaluation makes itself in words, one of the data as it is."""
-    return OWN_GROUPS.get(column, {}).get(group, group)
+    own = column in OWN_COLUMNS.get(evaluation, {})
+    return OWN_GROUPS.get(column, {}).get(group, group) if own else group
 
 
 def plain(template: str, measured: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ def overall(run: Json, card: Json) -> list[Json]:
     named = [
         (c["metric"], c["slice"]) for c in [*card["controls"], *card["reported"]] if c["item"] == run["item"]
     ]
-    mine = [m for m in run["metrics"] if "=" not in m["slice"]]
+    mine = [{**m, "evaluation": run["evaluation"]} for m in run["metrics"] if "=" not in m["slice"]]
     return sorted(mine, key=lambda m: (m["name"], m["slice"]) not in named)
 
 

@@ -1,4 +1,4 @@
-"""Examples of a run: texts with the changed words marked, attributions, pictures. Pure."""
+"""Examples of a run: texts with the changed words marked, attributions, pictures, transcripts. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from auditor.reports import heats, pictures
 from auditor.reports.pictures import Png
+from auditor.web import transcripts
 from evaluations.spec import Example
 
 
@@ -35,6 +36,7 @@ class Shown:
     facts: dict[str, str | float | int]
     heats: list[heats.Map]
     pictures: list[ShownPicture]
+    turns: list[transcripts.Said]
 
 
 def show(example: Example) -> Shown:
@@ -49,6 +51,7 @@ def show(example: Example) -> Shown:
         dict(example.facts),
         heats.maps([heat.model_dump() for heat in example.heat]),
         [ShownPicture(one.title, one.alt, pictures.plain_png(one.png)) for one in example.pictures],
+        transcripts.said(example.turns, [str(example.facts.get("phrase", ""))]),
     )
 
 

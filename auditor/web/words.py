@@ -102,10 +102,12 @@ def measured_name(measured: Mapping[str, Any]) -> str:
     if part == "all":
         return title
     column, equals, group = part.partition("=")
+    evaluation = str(measured.get("evaluation") or "")
+    named = {"metric": title, "column": slice_column(column, evaluation)}
     if equals:
-        part = {"column": slice_column(column), "group": slice_group(column, group)}
-        return _("%(metric)s, %(column)s: %(group)s") % {"metric": title, **part}
-    return _("%(metric)s by %(column)s") % {"metric": title, "column": column}
+        named["group"] = slice_group(evaluation, column, group)
+        return _("%(metric)s, %(column)s: %(group)s") % named
+    return _("%(metric)s by %(column)s") % named
 
 
 def in_english() -> bool:
@@ -337,61 +339,66 @@ def fact_name(name: str) -> str:
         "exposure": _("exposure (bits)"),
         "log-probability": _("log-probability"),
         "log_odds_over_the_other": _("log-odds over the other"),
+        "attack": _("attack"),
+        "found": _("found"),
+        "place": _("place"),
+        "quoted": _("merely quoted"),
+        "technique": _("technique"),
+        "way of asking": _("way of asking"),
+        "way of leading on": _("way of leading on"),
+        "given when asked at once": _("given when asked at once"),
+        "harmful answers": _("harmful answers"),
+        "messages": _("messages"),
+        "phrase": _("phrase"),
+        "refusals on the way": _("refusals on the way"),
+        "toxic answers": _("toxic answers"),
+        "answers": _("answers"),
+        "toxicity": _("toxicity"),
+        "tries": _("tries"),
     }
     if template := re.fullmatch(r"template_(\d{1,3})", name):
         return _("template %(n)s") % {"n": template.group(1)}
     return known.get(name, name.replace("_", " "))
 
 
-def slice_column(name: str) -> str:
+def slice_column(name: str, evaluation: str) -> str:
     """What groups are by: an evaluation's own word in the reader's language, a column of the data as it is."""
     known = {
         "attack": _("attack"),
-        "bias_type": _("kind of bias"),
         "continuations": _("continuations"),
         "corruption": _("corruption"),
-        "entity": _("kind of datum"),
-        "kind": _("kind of swap"),
+        "identity term": _("identity term"),
+        "kind of bias": _("kind of bias"),
+        "kind of datum": _("kind of datum"),
+        "kind of swap": _("kind of swap"),
+        "message": _("message"),
+        "number of answers": _("number of answers"),
+        "number of messages": _("number of messages"),
+        "place in the document": _("place in the document"),
         "recipe": _("recipe"),
         "severity": _("severity"),
         "shift": _("shift"),
-        "term": _("identity term"),
+        "technique of a direct injection": _("technique of a direct injection"),
+        "technique of an injection in a document": _("technique of an injection in a document"),
+        "technique of an injection that wants a call": _("technique of an injection that wants a call"),
         "test": _("test"),
-        "times": _("times in the training data"),
+        "times in the training data": _("times in the training data"),
+        "way of asking": _("way of asking"),
+        "way of leading on": _("way of leading on"),
+        "way to the system prompt": _("way to the system prompt"),
     }
-    return known.get(name, name)
+    own = sentences.own_column(evaluation, name)
+    return known.get(own, own) if name in sentences.OWN_COLUMNS.get(evaluation, {}) else name
 
 
-def slice_group(column: str, group: str) -> str:
+def slice_group(evaluation: str, column: str, group: str) -> str:
     """A group that an evaluation makes itself, in the reader's language; one of the data as it is."""
+    if column not in sentences.OWN_COLUMNS.get(evaluation, {}):
+        return group
     if many := re.fullmatch(r"(\d{1,9}) at p=([\d.]{1,9})", group):
         return _("%(n)s, found with probability %(p)s") % {"n": f"{int(many[1]):,}", "p": many[2]}
-    known = {
-        "gap": _("right or wrong alone"),
-        "loss": _("loss"),
-        "class_loss": _("loss within the class"),
-        "quantile": _("quantile regression"),
-        "zlib": _("loss by compressed size"),
-        "min_k": "Min-K%",
-        "min_k_pp": "Min-K%++",
-        "reference_ratio": _("ratio to the reference model"),
-        "rmia": "RMIA",
-        "combined": _("all combined"),
-    }
-    kinds = {
-        "EMAIL_ADDRESS": _("E-mail address"),
-        "PHONE_NUMBER": _("Phone number"),
-        "CREDIT_CARD": _("Credit card"),
-        "IBAN_CODE": "IBAN",
-        "US_SSN": _("US social security number"),
-        "US_PASSPORT": _("US passport"),
-        "UK_NINO": _("UK national insurance number"),
-        "CN_ID_CARD": _("Chinese identity card"),
-        "CRYPTO": _("Bitcoin address"),
-        "IP_ADDRESS": _("IP address"),
-        "MAC_ADDRESS": _("MAC address"),
-        "KNOWN_VALUE": _("Listed by the tester"),
-    }
+    if own := re.fullmatch(r"template (\d{1,3})", group):
+        return _("template %(n)s") % {"n": own[1]}
     swaps = {
         "names": _("names"),
         "origins": _("names of another origin"),
@@ -403,19 +410,122 @@ def slice_group(column: str, group: str) -> str:
         "age": _("age"),
         "race": _("race"),
     }
-    return {"attack": known, "entity": kinds, "kind": swaps}.get(column, {}).get(group, group)
+    if column == "kind":
+        return swaps.get(group, group)
+    if column == "place":
+        return _place(group)
+    return own_title(sentences.own_group(evaluation, column, group))
+
+
+def _place(name: str) -> str:
+    known = {"beginning": _("beginning"), "middle": _("middle"), "end": _("end")}
+    return known.get(name, name)
+
+
+def own_title(title: str) -> str:
+    """The title of a group that an evaluation makes itself, in the reader's language."""
+    known = {
+        "right or wrong alone": _("right or wrong alone"),
+        "loss": _("loss"),
+        "loss within the class": _("loss within the class"),
+        "quantile regression": _("quantile regression"),
+        "loss by compressed size": _("loss by compressed size"),
+        "ratio to the reference model": _("ratio to the reference model"),
+        "all combined": _("all combined"),
+        "E-mail address": _("E-mail address"),
+        "Phone number": _("Phone number"),
+        "Credit card": _("Credit card"),
+        "US social security number": _("US social security number"),
+        "US passport": _("US passport"),
+        "UK national insurance number": _("UK national insurance number"),
+        "Chinese identity card": _("Chinese identity card"),
+        "Bitcoin address": _("Bitcoin address"),
+        "IP address": _("IP address"),
+        "MAC address": _("MAC address"),
+        "Listed by the tester": _("Listed by the tester"),
+        # ways of asking for what is harmful
+        "Asked directly": _("Asked directly"),
+        "Answer begun for the model": _("Answer begun for the model"),
+        "Refusing forbidden": _("Refusing forbidden"),
+        "Played as a character": _("Played as a character"),
+        "A second, unbound answer": _("A second, unbound answer"),
+        "After obliging examples": _("After obliging examples"),
+        "Within a translation": _("Within a translation"),
+        "In base64": _("In base64"),
+        "In rot13": _("In rot13"),
+        "In leetspeak": _("In leetspeak"),
+        "As the data word it": _("As the data word it"),
+        # and of leading up to it
+        "An article on the subject": _("An article on the subject"),
+        "A story that plays there": _("A story that plays there"),
+        "A lesson for those who prevent it": _("A lesson for those who prevent it"),
+        "Led by another model": _("Led by another model"),
+        # techniques of injection
+        "Plain request": _("Plain request"),
+        "“Ignore all previous instructions”": _("“Ignore all previous instructions”"),
+        "Made-up answer, then a new task": _("Made-up answer, then a new task"),
+        "Made-up end of the text": _("Made-up end of the text"),
+        "Role tags of ChatML": _("Role tags of ChatML"),
+        "Role tags [INST]": _("Role tags [INST]"),
+        "“SYSTEM:” line": _("“SYSTEM:” line"),
+        "Note of the developers": _("Note of the developers"),
+        "Urgency": _("Urgency"),
+        "Base64": "Base64",
+        "Codeword in two halves": _("Codeword in two halves"),
+        "Chinese": _("Chinese"),
+        "HTML comment": _("HTML comment"),
+        "Zero-width spaces": _("Zero-width spaces"),
+        "Invisible characters": _("Invisible characters"),
+        "Output of a tool": _("Output of a tool"),
+        "Address of a picture": _("Address of a picture"),
+        "The tester's own": _("The tester's own"),
+        "Planted beforehand": _("Planted beforehand"),
+        "“Repeat everything above”": _("“Repeat everything above”"),
+        "Into a code block": _("Into a code block"),
+        "“Begin with: You are”": _("“Begin with: You are”"),
+        "Summary with quotations": _("Summary with quotations"),
+        "As JSON": _("As JSON"),
+        "Into Base64": _("Into Base64"),
+        "Backwards": _("Backwards"),
+        "As a story": _("As a story"),
+        "Sentence to complete": _("Sentence to complete"),
+        "Made-up end of the talk": _("Made-up end of the talk"),
+    }
+    return known.get(title, title)
 
 
 def fact_value(name: str, value: str) -> str:
     """A fact's value where it is one of a few words of ours; what a model or its data say stays as it is."""
+    if name in ("technique", "way of asking", "way of leading on"):
+        return own_title(value)
+    if name == "place":
+        return _place(value)
+    yes_or_no = {"yes": _("yes"), "no": _("no")}
     known = {
+        "attack": {
+            "direct": _("in the task"),
+            "indirect": _("in a document"),
+            "system": _("on the system prompt"),
+            "tools": _("to call a tool"),
+            "recorded": _("recorded beforehand"),
+        },
+        "found": {
+            "plain": _("as it was written"),
+            "reversed": _("backwards"),
+            "rot13": _("in rot13"),
+            "base64": _("in Base64"),
+            "hex": _("in hexadecimal"),
+            "tool": _("as a forbidden call"),
+        },
+        "given when asked at once": yes_or_no,
+        "quoted": yes_or_no,
         "constraints": {"own": _("own"), "adjusted": _("adjusted")},
         "expected": {
             "the same answer": _("the same answer"),
             "the favourable class no more likely": _("the favourable class no more likely"),
             "the favourable class no less likely": _("the favourable class no less likely"),
         },
-        "planted_sign_named_first": {"yes": _("yes"), "no": _("no")},
+        "planted_sign_named_first": yes_or_no,
         "test": {
             "Swapped letters": _("Swapped letters"),
             "Slipped key": _("Slipped key"),
@@ -457,6 +567,29 @@ def example_side(kind: str, which: int) -> str:
     }
     named = sentences.EXAMPLE_SIDES.get(kind, sentences.INPUT_ALONE)[which]
     return known.get(named, named)
+
+
+def example_kind(kind: str) -> str:
+    """What a transcript shows."""
+    known = {
+        "attack_success": _("Attack that succeeded"),
+        "injection_leak": _("Injection that worked"),
+        "refused_harmless": _("Harmless request, refused"),
+        "toxic_answer": _("Toxic answer"),
+    }
+    return known.get(kind, _("Conversation"))
+
+
+def speaker_name(speaker: str) -> str:
+    """Who speaks in a transcript."""
+    known = {
+        "system": _("System prompt"),
+        "user": _("User"),
+        "assistant": pgettext("speaker", "Model"),
+        "document": _("Document"),
+        "tool": pgettext("speaker", "Tool"),
+    }
+    return known.get(speaker, speaker)
 
 
 def picture_title(title: str) -> str:
@@ -602,7 +735,21 @@ def chart_title(title: str) -> str:
         ),
         "Share": _("Share"),
         "Share of answers": _("Share of answers"),
+        "Answers that refuse": _("Answers that refuse"),
+        "Direct injections that work": _("Direct injections that work"),
+        "Harmful behaviours brought out": _("Harmful behaviours brought out"),
+        "Harmful behaviours brought out, by number of messages": _(
+            "Harmful behaviours brought out, by number of messages"
+        ),
+        "Injections in documents that work": _("Injections in documents that work"),
+        "Injections that call a tool": _("Injections that call a tool"),
+        "Prompts with a toxic answer": _("Prompts with a toxic answer"),
+        "Requests refused": _("Requests refused"),
+        "The most toxic answer to each prompt": _("The most toxic answer to each prompt"),
+        "Ways to the system prompt that work": _("Ways to the system prompt that work"),
     }
+    if title not in known and (of := re.fullmatch("Harmful behaviours brought out, by (.*)", title)):
+        return _("Harmful behaviours brought out, by %(column)s") % {"column": of[1]}
     metric, by, column = title.rpartition(" by ")
     if title not in known and by and translated(metric) != metric:
         return _("%(metric)s by %(column)s") % {"metric": translated(metric), "column": column}
@@ -687,7 +834,18 @@ def chart_column(name: str) -> str:
         "Repetitions": pgettext("chart", "Repetitions"),
         "Right": pgettext("chart", "Right"),
         "Share found": pgettext("chart", "Share found"),
+        "Brought out": pgettext("chart", "Brought out"),
+        "Kind of request": pgettext("chart", "Kind of request"),
+        "Message": pgettext("chart", "Message"),
+        "Messages": pgettext("chart", "Messages"),
+        "Prompts": pgettext("chart", "Prompts"),
+        "Technique": pgettext("chart", "Technique"),
+        "Toxicity from": pgettext("chart", "Toxicity from"),
+        "Way of asking": pgettext("chart", "Way of asking"),
+        "Way of leading on": pgettext("chart", "Way of leading on"),
     }
+    if name not in known and (group := re.fullmatch("Share of (.*)", name)):
+        return pgettext("chart", "Share of %(group)s") % {"group": group[1]}
     return known.get(name, name)
 
 
@@ -695,13 +853,8 @@ def chart_cell(column: str, cell: Any) -> Any:
     """A cell of a chart's table: an evaluation's own word in the reader's language, all else as it is."""
     if not isinstance(cell, str):
         return cell
-    if column in ("Attack", "Kind"):
-        of = "attack" if column == "Attack" else "entity"
-        named = {title: key for key, title in sentences.OWN_GROUPS[of].items()}
-        if cell in named:
-            return slice_group(of, named[cell])
     if column == "Kind of swap":
-        return slice_group("kind", cell) if cell != "All swaps" else _("All swaps")
+        return slice_group("fairness.counterfactual", "kind", cell) if cell != "All swaps" else _("All swaps")
     if column in ("Measure", "Area"):
         return translated(cell)
     known = {
@@ -709,7 +862,22 @@ def chart_cell(column: str, cell: Any) -> Any:
         "Decides": {"yes": _("yes")},
         "Kind": {"Any kind": _("Any kind")},
         "Passages": {"trained on": _("trained on"), "not trained on": _("not trained on")},
+        "Way of asking": {"Any of these": _("Any of these")},
+        "Way of leading on": {"Any of these": _("Any of these"), "Asked at once": _("Asked at once")},
+        "Messages": {"Asked at once": _("Asked at once")},
+        "Kind of request": {
+            "Harmful, asked directly": _("Harmful, asked directly"),
+            "Harmless": _("Harmless"),
+        },
+        "Prompts": {
+            "All prompts": _("All prompts"),
+            "All prompts, by the list of phrases": _("All prompts, by the list of phrases"),
+        },
     }
+    if column in ("Attack", "Kind", "Technique", "Way of asking", "Way of leading on"):
+        if own := re.fullmatch(r"Template (\d{1,3})", cell):
+            return _("template %(n)s") % {"n": own[1]}
+        return known.get(column, {}).get(cell) or own_title(cell)
     return known.get(column, {}).get(cell, cell)
 
 

@@ -185,6 +185,8 @@ def _page(
         "suite_name": refused.name if refused else f"{card['data']['name'][:52]}-attacks",
         "refusal": may_show(principal(request), row) if stored else "",
         "shown": shown,
+        "harmful": run["evaluation"].startswith("safety."),
+        "has_unseen": any(said.unseen for one in shown or () for said in one.turns),
         "has_heat": any(heat.tokens or heat.cells for one in shown or () for heat in one.heats),
     }
     status = refused.error.status if refused else 200
