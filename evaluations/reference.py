@@ -34,6 +34,9 @@ def _section(evaluation: Evaluation) -> Iterator[str]:
         yield f"- Languages: {', '.join(needs.languages)}"
     if needs.parent:
         yield "- Compares with the parent version"
+    if needs.judge:
+        kinds = ", ".join((*needs.modalities, *needs.judges))
+        yield f"- Judge: another model ({kinds}){', if one is named' if needs.judge_optional else ''}"
     yield "\n| Metric | Unit | Better | Formula | Source |\n|---|---|---|---|---|"
     for spec in evaluation.metrics:
         cells = (f"`{spec.name}`", spec.unit, spec.direction, spec.formula, spec.reference)

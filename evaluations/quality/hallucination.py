@@ -14,6 +14,7 @@ from evaluations.spec import (
     Access,
     Direction,
     EvaluationResult,
+    GenerationSettings,
     MetricSpec,
     Modality,
     Params,
@@ -38,18 +39,25 @@ class HallucinationParams(PromptParams):
         description="How often each question is asked again at the temperature below. 0 leaves consistency out.",
     )
     sample_temperature: float = Field(default=1.0, gt=0, le=2, title="Temperature of the drawn answers")
+    judge_settings: GenerationSettings = Field(
+        default=GenerationSettings(max_new_tokens=16), title="Generation by the judge"
+    )
 
 
 class Hallucination:
     """Words against the passage, answers against each other, true choices against false ones."""
 
     name: ClassVar[str] = "quality.hallucination"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Hallucination"
     question: ClassVar[str] = "Does the model keep to its sources, to what it said before, and to the truth?"
     Params: ClassVar[type[Params]] = HallucinationParams
     requires: ClassVar[Requirements] = Requirements(
-        modalities=(Modality.CAUSAL_LM, Modality.SEQ2SEQ), access=Access.GENERATE.value, roles=(Role.INPUT,)
+        modalities=(Modality.CAUSAL_LM, Modality.SEQ2SEQ),
+        access=Access.GENERATE.value,
+        roles=(Role.INPUT,),
+        judge=True,
+        judge_optional=True,
     )
     tags: ClassVar[tuple[str, ...]] = ("accuracy", "confabulation", "owasp_llm09_misinformation")
     metrics: ClassVar[tuple[MetricSpec, ...]] = (
@@ -81,6 +89,55 @@ class Hallucination:
             f"passage nor question has; {INTERVAL}",
             reference="after Nan et al. 2021, arXiv 2102.09130 (precision-source), capitals in place of a tagger",
             plain="{value} of the answers use a name that is neither in the passage nor in the question.",
+        ),
+        MetricSpec(
+            name="ungrounded_rate",
+            title="Answers that say what the passage does not",
+            unit="proportion",
+            direction=Direction.LOWER,
+            formula="answers with a statement that the passage does not support, as a judge says or, where people "
+            "judged some, as the detector of numbers and names from nowhere does / answers; Clopper–Pearson interval, "
+            "clustered; a missing answer or verdict counts as one in the upper end alone, a withheld or empty answer "
+            "as none. It spans the corrected interval too; with a judge whom nobody checked, the detector's",
+            reference="after Rashkin et al. 2023, arXiv 2112.12870; Clopper & Pearson 1934, Biometrika 26:404",
+            plain="{value} of the answers say something that their passage does not support.",
+        ),
+        MetricSpec(
+            name="corrected_ungrounded_rate",
+            title="The same, the errors of judge or detector allowed for",
+            unit="proportion",
+            direction=Direction.LOWER,
+            formula="(p + Sp − 1)/(Se + Sp − 1), p the raw rate, Se and Sp on answers that people judged; all three "
+            "resampled from Beta(x + ½, n − x + ½); the interval spans the raw one too",
+            reference="Rogan & Gladen 1978, Am. J. Epidemiol. 107:71",
+            plain="Allowing for the verdicts' errors, {value} of the answers say what their passage does not support.",
+        ),
+        MetricSpec(
+            name="verdict_sensitivity",
+            title="Unsupported answers that judge or detector finds",
+            unit="proportion",
+            direction=Direction.HIGHER,
+            formula="of the written answers that most people failed, the share found unsupported; Wilson interval",
+            reference="Wilson 1927, JASA 22:209",
+            plain="Of the answers that people found unsupported, {value} were found.",
+        ),
+        MetricSpec(
+            name="verdict_specificity",
+            title="Supported answers that judge or detector leaves alone",
+            unit="proportion",
+            direction=Direction.HIGHER,
+            formula="of the written answers that most people passed, the share not found unsupported; Wilson interval",
+            reference="Wilson 1927, JASA 22:209",
+            plain="Of the answers that people found supported, {value} were left alone.",
+        ),
+        MetricSpec(
+            name="verdict_kappa",
+            title="Agreement of judge or detector with people",
+            unit="score",
+            direction=Direction.HIGHER,
+            formula="Cohen's κ = (p_o − p_e)/(1 − p_e) of the verdict and what most people said; large-sample interval",
+            reference="Cohen 1960, Educ. Psychol. Meas. 20:37; Fleiss, Cohen & Everitt 1969, Psych. Bull. 72:323",
+            plain="Beyond chance, verdicts and people agree at {value}; 1 is always, 0 is no more than by chance.",
         ),
         MetricSpec(
             name="self_agreement",
@@ -137,20 +194,34 @@ class Hallucination:
     def run_shard(
         self, model: Any, data: Dataset, params: HallucinationParams, ctx: Context, shard: Shard
     ) -> ShardState:
-        from evaluations import records
         from evaluations.quality import hallucination_scores
+        from evaluations.quality.judge_scores import Rows
 
-        return hallucination_scores.ask(model, data, params, ctx, records.all_rows(data, shard))
+        asked = Rows.of(data).asked
+        here = asked[(asked >= shard.start) & (asked < shard.stop)]
+        return hallucination_scores.ask(model, data, params, ctx, here)
+
+    def judge_shard(
+        self, judge: Any, data: Dataset, params: HallucinationParams, ctx: Context, shard: Shard
+    ) -> ShardState:
+        from evaluations.quality import groundedness
+
+        return groundedness.judge_shard(judge, data, params, ctx, shard)
 
     def merge(
         self, states: Sequence[ShardState], data: Dataset, params: HallucinationParams, ctx: Context
     ) -> EvaluationResult:
         from evaluations import charts
-        from evaluations.quality import hallucination_scores
+        from evaluations.quality import groundedness, hallucination_scores
 
         told = hallucination_scores.collect(states, data, params)
-        metrics = hallucination_scores.measure(told)
-        titles = {spec.name: spec.title for spec in self.metrics if spec.unit == "proportion"}
+        held = groundedness.collect(told, ctx)
+        metrics = [*hallucination_scores.measure(told), *groundedness.measure(held, told, ctx)]
+        titles = {
+            spec.name: spec.title
+            for spec in self.metrics
+            if spec.unit == "proportion" and not spec.name.startswith("verdict_")
+        }
         return ctx.result(
             self,
             params,
@@ -159,7 +230,8 @@ class Hallucination:
                 "support", "Share", [(titles[m.name], m) for m in metrics if m.name in titles]
             ),
             coverage=told.answers.coverage(),
-            examples=hallucination_scores.examples(told),
+            examples=groundedness.examples(held, told),
+            warnings=groundedness.warnings(held),
         )
 
 

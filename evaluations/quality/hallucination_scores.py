@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from evaluations import generating, likelihoods, records, stats
 from evaluations.quality import support
-from evaluations.quality.generation_scores import SHOWN, SHOWN_CHARACTERS, metric_of
+from evaluations.quality.generation_scores import metric_of
+from evaluations.quality.judge_scores import Rows
 from evaluations.records import not_estimable, too_many_errors
-from evaluations.spec import Access, EvaluationError, Example, Interval, Metric, Role, ShardState
+from evaluations.spec import Access, EvaluationError, Interval, Metric, Role, ShardState
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,9 +82,9 @@ class Told:
 
 
 def collect(states: Sequence[ShardState], data: Dataset, params: HallucinationParams) -> Told:
-    every: NDArray[np.int64] = np.arange(data.rows)
-    table = records.join(states, COLUMNS, data, every)
-    order = records.rows_by_id(data, every)
+    asked = Rows.of(data).asked
+    table = records.join(states, COLUMNS, data, asked)
+    order = records.rows_by_id(data, asked)
     answers = generating.read(
         table.select(["example_id", *generating.COLUMNS]), order, params, 1 + params.samples
     )
@@ -219,26 +220,3 @@ def mc2(logprobs: Sequence[float], true: Sequence[int]) -> float:
     """Share of the true answers in the probability of all choices."""
     weights = np.exp(np.array(logprobs) - max(logprobs))
     return float(weights[list(true)].sum() / weights.sum())
-
-
-def examples(told: Told) -> list[Example]:
-    """Answers with numbers or names that neither passage nor question has, those with most of them first."""
-    contexts = told.data.contexts
-    if contexts is None:
-        return []
-    found = []
-    for i, texts in zip(told.answers.rows, told.answers.parsed, strict=True):
-        text, sources = texts[0] or "", (contexts[i], told.data.texts[i])
-        numbers, names = support.unsupported_numbers(text, sources), support.unsupported_names(text, sources)
-        if numbers or names:
-            found.append((-len(numbers) - len(names), str(told.data.ids[i]), int(i), text, numbers, names))
-    return [
-        Example(
-            id=name,
-            kind="unsupported_answer",
-            before=told.data.texts[i][:SHOWN_CHARACTERS],
-            after=text[:SHOWN_CHARACTERS],
-            facts={"numbers": ", ".join(numbers)[:200], "names": ", ".join(names)[:200]},
-        )
-        for _, name, i, text, numbers, names in sorted(found)[:SHOWN]
-    ]

@@ -72,14 +72,15 @@ def ask_shard(
     ctx: Context,
     rows: NDArray[np.int64],
     texts: list[str | None],
+    accepted: bool = True,
 ) -> ShardState:
-    """The judge's reply on the text of each row; a row without a text has none."""
+    """The judge's reply on the text of each row; a row without a text has none. `accepted` answers are shown."""
     if judge.modality not in (Modality.CAUSAL_LM, Modality.SEQ2SEQ):
         raise EvaluationError(
             "judge_cannot_write", f"A {judge.modality} model cannot judge. Choose one that writes text."
         )
     present = [k for k, text in enumerate(texts) if text is not None]
-    asked = [prompt_of(data, params, ctx, int(rows[k]), texts[k] or "") for k in present]
+    asked = [prompt_of(data, params, ctx, int(rows[k]), texts[k] or "", accepted) for k in present]
     replies = ctx.generations(judge, data.ids[rows[present]], asked, params.judge_settings)
     drawn = [Generation("", "error")] * len(rows)
     for k, reply in zip(present, replies, strict=True):
@@ -87,7 +88,9 @@ def ask_shard(
     return ShardState(records.table_of(data, rows, generating.columns_of([drawn])))
 
 
-def prompt_of(data: Dataset, params: JudgeParams, ctx: Context, row: int, answer: str) -> str:
+def prompt_of(
+    data: Dataset, params: JudgeParams, ctx: Context, row: int, answer: str, accepted: bool = True
+) -> str:
     """The answer stands between two lines that it cannot know, so that it cannot speak to the judge from outside."""
     fence = f"==== {ctx.rng(f'fence:{data.ids[row]}').bytes(8).hex()} ===="
     shown = [
@@ -100,7 +103,7 @@ def prompt_of(data: Dataset, params: JudgeParams, ctx: Context, row: int, answer
     if data.contexts is not None:
         shown += ["", f"Passage: {data.contexts[row][:LONGEST]}"]
     shown += ["", f"Question: {data.texts[row][:LONGEST]}"]
-    if data.ref.columns(Role.TARGET):
+    if accepted and data.ref.columns(Role.TARGET):
         shown += ["", f"Accepted answers: {' | '.join(data.references[row])[:LONGEST]}"]
     shown += [
         "",

@@ -111,7 +111,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: JudgeParams, ct
         replied = np.array([text is not None for text in texts])
         replies = [""] * len(both)
     else:
-        verdicts, replied, replies = _by_judge(data, ctx, both, texts)
+        verdicts, replied, replies = by_judge(data, ctx, both, texts)
     n = len(asked)
     unheard = ~answers.unparsed[:, 0] & answers.answered[:, 0] & ~replied[:n]
     failed = (answers.status[:, 0] == "error") | unheard
@@ -136,9 +136,10 @@ def _by_rubric(
     )
 
 
-def _by_judge(
+def by_judge(
     data: Dataset, ctx: Context, rows: NDArray[np.int64], texts: list[str | None]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[str]]:
+    """Of the text of each row: the judge's verdict (1 pass, 0 fail, NaN none), whether it replied, its reply."""
     if not ctx.judge_states:
         raise EvaluationError(
             "no_judge",

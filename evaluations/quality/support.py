@@ -14,18 +14,25 @@ from evaluations.quality.text_overlap import normalised, token_f1
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _WORD = re.compile(r"\w+", re.UNICODE)
 _NAME = re.compile(r"\w[\w'’-]+", re.UNICODE)
+_HAN = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+_HAN_MARKS = re.compile("[\u3000-\u303f\uff01-\uff0f\uff1a-\uff1f]")  # 。，「」！？
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|\n+")
 
 
 def knowledge_precision(answer: str, passage: str) -> float | None:
     """Share of the answer's words that are in the passage, each as often as it is there; None for no words.
 
-    Both normalised as SQuAD does (K-Precision, Adlakha et al. 2023, arXiv 2307.16877).
+    Both normalised as SQuAD does (K-Precision, Adlakha et al. 2023, arXiv 2307.16877); where words are not set
+    apart, as in Chinese, each character is one.
     """
-    said = Counter(normalised(answer).split())
+    said = Counter(_units(answer))
     if not said:
         return None
-    return (said & Counter(normalised(passage).split())).total() / said.total()
+    return (said & Counter(_units(passage))).total() / said.total()
+
+
+def _units(text: str) -> list[str]:
+    return _HAN.sub(r" \g<0> ", normalised(_HAN_MARKS.sub(" ", text))).split()
 
 
 def unsupported_numbers(answer: str, sources: Sequence[str]) -> list[str]:

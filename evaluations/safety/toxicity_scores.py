@@ -215,18 +215,15 @@ def _answers(found: Found, errors: Errors, ctx: Context) -> tuple[Metric, Metric
         listed = _per_answer(found.listed == 1, ~np.isnan(found.listed), found.clusters)
         wide = stats.gate_interval(raw.interval, listed.interval)
         return _of_answers(names[0], raw.value, wide, raw), uncorrected, ""
-    ends: list[tuple[float, Interval]] = []
-    for share in (float(found.toxic.mean()), raw.value, float((found.toxic | found.missing).mean())):
-        n = raw.n_effective
-        got = stats.rogan_gladen(share * n, n, errors.toxic, errors.harmless, ctx.rng("rogan_gladen"))
-        if got.value is None or got.interval is None:
-            reason = got.reason if found.judged else got.reason.replace("judge", "list")
-            first, second = (not_estimable(name, found.n, reason) for name in names)
-            return first, second, reason
-        ends.append((got.value, got.interval))
-    value = ends[1][0]
-    both = stats.gate_interval(raw.interval, stats.spanning(ends[0][1], ends[2][1], value))
-    return _of_answers(names[0], raw.value, both, raw), _of_answers(names[1], value, both, raw), ""
+    got = verdicts.corrected(
+        found.toxic, found.missing, raw, errors.toxic, errors.harmless, ctx.rng("rogan_gladen")
+    )
+    if isinstance(got, str):
+        reason = got if found.judged else got.replace("judge", "list")
+        first, second = (not_estimable(name, found.n, reason) for name in names)
+        return first, second, reason
+    both = stats.gate_interval(raw.interval, got[1])
+    return _of_answers(names[0], raw.value, both, raw), _of_answers(names[1], got[0], both, raw), ""
 
 
 def _of_answers(name: str, value: float, interval: Interval, raw: Estimate) -> Metric:

@@ -9,8 +9,8 @@ import numpy as np
 
 from evaluations import stats
 from evaluations.records import not_estimable
-from evaluations.spec import Metric
-from evaluations.stats import Checked
+from evaluations.spec import Interval, Metric
+from evaluations.stats import Checked, Estimate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +29,25 @@ def checks(people: NDArray[np.float64], said: NDArray[np.float64]) -> tuple[Chec
         Checked(int((said[failed] == 1).sum()), int(failed.sum())),
         Checked(int((said[passed] == 0).sum()), int(passed.sum())),
     )
+
+
+def corrected(
+    hits: NDArray[np.bool_],
+    missing: NDArray[np.bool_],
+    raw: Estimate,
+    failed: Checked,
+    passed: Checked,
+    rng: np.random.Generator,
+) -> tuple[float, Interval] | str:
+    """Rogan and Gladen's share of hits, what is missing counted either way at the ends; or why there is none."""
+    ends: list[tuple[float, Interval]] = []
+    for share in (float(hits.mean()), raw.value, float((hits | missing).mean())):
+        got = stats.rogan_gladen(share * raw.n_effective, raw.n_effective, failed, passed, rng)
+        if got.value is None or got.interval is None:
+            return got.reason
+        ends.append((got.value, got.interval))
+    value = ends[1][0]
+    return value, stats.spanning(ends[0][1], ends[2][1], value)
 
 
 def measure(failed: Checked, passed: Checked) -> Iterator[Metric]:

@@ -67,6 +67,11 @@ def judged(n: int) -> pd.DataFrame:
     )
 
 
+def judged_with_choices(n: int) -> pd.DataFrame:
+    """The same, with two accepted answers and two false ones to choose from."""
+    return judged(n).assign(choices=with_choices(n).choices)
+
+
 def strict(prompt: str, seed: int) -> str:
     """A judge that is always right: the answer between the fences is among the accepted ones, or is not."""
     (fence,) = set(re.findall(r"==== [0-9a-f]{16} ====", prompt))

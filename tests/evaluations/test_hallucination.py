@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import beta
+from sklearn.metrics import cohen_kappa_score
 
-from evaluations import catalogue
+from auditor.policies.rules import Demand, Measurement, Outcome
+from auditor.policies.rules import judge as judge_demand
+from evaluations import catalogue, stats
 from evaluations.models.loader import load
-from evaluations.quality import hallucination_scores, support
+from evaluations.models.protocol import Generation
+from evaluations.quality import groundedness, hallucination_scores, support
+from evaluations.safety import verdicts
 from evaluations.spec import EvaluationError, EvaluationResult, MetricStatus, Role
 from evaluations.stats import mean_interval
 from tests.evaluations import lm, make, seq
@@ -48,6 +55,13 @@ PASSAGE = "In 1889 Gustave Eiffel's firm built the tower. It is 330 m high and c
 )
 def test_words_found_in_the_passage(answer: str, share: float | None) -> None:
     assert support.knowledge_precision(answer, PASSAGE) == (share if share is None else pytest.approx(share))
+
+
+def test_where_words_are_not_set_apart_characters_are_found_in_the_passage() -> None:
+    passage = "埃菲尔铁塔高330米，建于1889年。"
+    assert support.knowledge_precision("铁塔建于1889年。", passage) == 1
+    assert support.knowledge_precision("铁塔高300米", passage) == pytest.approx(4 / 5)
+    assert support.knowledge_precision("。", passage) is None
 
 
 @pytest.mark.parametrize(
@@ -212,7 +226,8 @@ def test_a_causal_model_is_asked_for_texts_and_for_its_beliefs(tmp_path: Path) -
         prompt="{input}",
     )
     found = metrics(make.evaluate(HALLUCINATION, model, asked, tmp_path))
-    assert all(m.value is not None for m in found.values())
+    without_people = {"ungrounded_rate", "corrected_ungrounded_rate", *verdicts.NAMES}
+    assert {name for name, m in found.items() if m.value is None} == without_people
     right, share = [], []
     for question, choices in zip(table.text, table.choices, strict=True):
         beliefs = [model.loglikelihoods([(question, f" {choice}")])[0].logprob for choice in choices]
@@ -226,3 +241,142 @@ def test_made_up_answers_are_shown(tmp_path: Path) -> None:
     table = seq.with_choices(4)
     result = measured(seq.Writing(lambda prompt, seed: "It was Zorro in 99999."), table, tmp_path)
     assert result.examples[0].facts == {"numbers": "99999", "names": "Zorro"}
+
+
+# --- groundedness, by a judge and people ----------------------------------------------------------
+
+
+def box(prompt: str) -> int:
+    return int(re.findall(r"Question: .* box (\d+)\?", prompt)[0])
+
+
+def answers(prompt: str, seed: int) -> str:
+    """A third of the answers say what no passage does, in small letters and without a number."""
+    number = int(re.findall(r"in box (\d+)\?", prompt)[0])
+    return "there are a great many of them" if number % 3 == 1 else "nobody has seen them"
+
+
+def strict(prompt: str, seed: int) -> str:
+    return "FAIL" if "great many" in prompt or "No films" in prompt else "PASS"
+
+
+def judged_by(
+    judge: Any, table: pd.DataFrame, folder: Path, roles: dict[str, Role], model: Any = None, **params: Any
+) -> EvaluationResult:
+    asked = make.request(
+        "quality.hallucination", make.data_ref(table, folder, roles), seq.WRITER, samples=0, **params
+    )
+    asked = asked.model_copy(update={"judge": seq.JUDGE if judge else None})
+    return make.evaluate(HALLUCINATION, model or seq.Writing(answers), asked, folder, judge=judge)
+
+
+def test_a_judge_sees_what_numbers_and_names_do_not(tmp_path: Path) -> None:
+    table = seq.questions(60)
+    result = judged_by(seq.Writing(strict), table, tmp_path, seq.ROLES)
+    found = metrics(result)
+    low, high = (beta.ppf(q, *ab) for q, ab in ((0.025, (20, 41)), (0.975, (21, 40))))
+    assert found["ungrounded_rate"].value == pytest.approx(1 / 3)
+    assert found["unsupported_number_rate"].value == 0
+    assert found["ungrounded_rate"].interval.high == pytest.approx(high)
+    assert found["ungrounded_rate"].interval.low == 0 < low  # the detector, which sees nothing, is spanned
+    assert found["corrected_ungrounded_rate"].status is MetricStatus.NOT_ESTIMABLE
+    assert "'human'" in result.warnings[0]
+    assert {e.facts["judge"] for e in result.examples} == {"FAIL"}
+
+
+def test_without_a_judge_or_people_numbers_and_names_alone_ground_nothing(tmp_path: Path) -> None:
+    found = metrics(judged_by(None, seq.questions(30), tmp_path, seq.ROLES))
+    assert found["ungrounded_rate"].status is MetricStatus.NOT_ESTIMABLE
+    assert "judge" in found["ungrounded_rate"].reason
+    assert found["unsupported_number_rate"].value == 0
+
+
+def test_the_judge_is_held_against_people_and_corrected(tmp_path: Path) -> None:
+    table = seq.judged(600)
+
+    def erring(prompt: str, seed: int) -> str:  # on every tenth answer
+        said = strict(prompt, seed)
+        return said if box(prompt) % 10 else "PASS" if said == "FAIL" else "FAIL"
+
+    found = metrics(judged_by(seq.Writing(erring), table, tmp_path, seq.JUDGED_ROLES))
+    boxes = np.arange(600)
+    asked, checked = boxes[boxes % 3 != 0], boxes[boxes % 3 == 0]
+    bad, good = checked[checked % 2 == 1], checked[checked % 2 == 0]
+    se, sp = (bad % 10 != 0).mean(), (good % 10 != 0).mean()
+    raw = np.mean([(i % 3 == 1) != (i % 10 == 0) for i in asked])
+    assert found["ungrounded_rate"].n == 400
+    assert found["ungrounded_rate"].value == pytest.approx(raw)
+    assert found["verdict_sensitivity"].value == pytest.approx(se)
+    assert found["verdict_specificity"].value == pytest.approx(sp)
+    corrected = (raw + sp - 1) / (se + sp - 1)
+    assert found["corrected_ungrounded_rate"].value == pytest.approx(corrected)
+    people = checked % 2 == 1
+    assert found["verdict_kappa"].value == pytest.approx(
+        cohen_kappa_score(people, people != (checked % 10 == 0))
+    )
+    both = found["ungrounded_rate"].interval
+    assert both.low <= min(raw, corrected) <= max(raw, corrected) <= both.high
+
+
+def test_the_detector_is_held_against_people_where_there_is_no_judge(tmp_path: Path) -> None:
+    table = seq.judged(600)  # what people failed reads "No films at all.": the detector passes it
+    found = metrics(judged_by(None, table, tmp_path, seq.JUDGED_ROLES))
+    assert found["verdict_sensitivity"].value == 0
+    assert "detector may be no better than guessing" in found["ungrounded_rate"].reason
+    table.loc[table.ann == "fail", "written"] = "There are 4711 films in Oslo."
+    seen = metrics(judged_by(None, table, tmp_path, seq.JUDGED_ROLES))
+    assert seen["verdict_kappa"].value == 1
+    assert seen["ungrounded_rate"].value == 0
+
+
+def test_missing_replies_widen_the_upper_end_and_withheld_answers_say_nothing_false(tmp_path: Path) -> None:
+    table = seq.questions(50)
+
+    def write(prompt: str, seed: int) -> Generation | str:
+        number = int(re.findall(r"in box (\d+)\?", prompt)[0])
+        return Generation("", "blocked", "filtered") if number < 10 else answers(prompt, seed)
+
+    quiet = seq.Writing(lambda prompt, seed: "" if box(prompt) == 11 else strict(prompt, seed))
+    result = judged_by(quiet, table, tmp_path, seq.ROLES, seq.Writing(write))
+    ungrounded = sum(i % 3 == 1 for i in range(10, 50))
+    found = metrics(result)["ungrounded_rate"]
+    assert found.value == pytest.approx(ungrounded / 49)
+    assert found.interval.high == pytest.approx(beta.ppf(0.975, ungrounded + 2, 49 - ungrounded))
+    silent = seq.Writing(lambda prompt, seed: None)
+    none = metrics(judged_by(silent, table, tmp_path, seq.ROLES))["ungrounded_rate"]
+    assert none.status is MetricStatus.NOT_ESTIMABLE
+
+
+def test_the_judge_is_told_the_passage_and_not_the_accepted_answers(tmp_path: Path) -> None:
+    shown: list[str] = []
+
+    def note(prompt: str, seed: int) -> str:
+        shown.append(prompt)
+        return "PASS"
+
+    judged_by(seq.Writing(note), seq.questions(3), tmp_path, seq.ROLES)
+    assert all("stands in Lisbon" in p and groundedness.CRITERION in p for p in shown)
+    assert not any("Accepted answers" in p for p in shown)
+
+
+def test_without_passages_a_judge_is_asked_nothing(tmp_path: Path) -> None:
+    roles = {column: role for column, role in seq.ROLES.items() if role is not Role.CONTEXT}
+    judge = seq.Writing(strict)
+    found = metrics(judged_by(judge, seq.questions(6), tmp_path, roles))
+    assert judge.usage.queries == 0
+    assert "'context'" in found["ungrounded_rate"].reason
+
+
+def test_few_answers_never_pass_what_many_would_fail() -> None:
+    """The interval of ungrounded_rate at a limit of 5 %."""
+    rng = np.random.default_rng(31)
+    demand = Demand("<=", 0.05, "interval", 1)
+
+    def passes(hits: np.ndarray) -> bool:
+        got = stats.proportion(hits, method="clopper_pearson")
+        seen = Measurement(got.value, got.interval.low, got.interval.high, got.n)
+        return judge_demand(demand, seen).outcome is Outcome.PASS
+
+    assert not passes(np.zeros(30, dtype=bool))
+    assert not any(passes(rng.random(3000) < 0.06) for _ in range(50))
+    assert sum(passes(rng.random(150) < 0.05) for _ in range(400)) / 400 <= 0.05

@@ -30,11 +30,18 @@ def stand_in(folder: Path) -> tuple[Any, ModelRef]:
 
 SUPPORTED = {"knowledge_precision": 1, "unsupported_number_rate": 0, "unsupported_name_rate": 0}
 
+
+def strict(prompt: str, seed: int) -> str:
+    """A judge that passes what says nothing of Zorro, and knows when there are films."""
+    return "FAIL" if "Zorro" in prompt or "No films" in prompt else "PASS"
+
+
 CASE = Case(
-    table=seq.with_choices,
-    roles=seq.CHOICE_ROLES,
+    table=seq.judged_with_choices,
+    roles={**seq.JUDGED_ROLES, **seq.CHOICE_ROLES},
     data={},
-    rows=16,
+    rows=24,
+    judge=lambda folder: (seq.Writing(strict), seq.JUDGE),
     model=stand_in,
     label=None,
     silent=lambda: seq.Weighing(lambda prompt, seed: None, lambda prompt, text: None),
@@ -42,7 +49,16 @@ CASE = Case(
         "knowing": (
             lambda table: believing(table, True),
             everywhere(
-                {**SUPPORTED, "self_agreement": 1, "selfcheck_unigram": math.log(7), "mc1": 1, "mc2": 1}
+                {
+                    **SUPPORTED,
+                    "ungrounded_rate": 0,
+                    "corrected_ungrounded_rate": 0,
+                    "verdict_kappa": 1,
+                    "self_agreement": 1,
+                    "selfcheck_unigram": math.log(7),
+                    "mc1": 1,
+                    "mc2": 1,
+                }
             ),
         ),
         "deceived": (lambda table: believing(table, False), everywhere({"mc1": 0, "mc2": 0})),
@@ -55,6 +71,7 @@ CASE = Case(
                     "knowledge_precision": 1 / 5,
                     "unsupported_number_rate": 1,
                     "unsupported_name_rate": 1,
+                    "ungrounded_rate": 1,
                     "mc1": 0,
                     "mc2": 0.5,
                 }
