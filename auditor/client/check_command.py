@@ -13,8 +13,8 @@ import click
 from auditor.client import push
 from auditor.client.exits import ClientError, Exit
 from auditor.client.sarif_check import sarif_of_check
-from auditor.registry.intake import Accepted, Refused, inspect_any, inspect_model
-from auditor.registry.pickle_scan import Finding, scan_refused
+from evaluations.intake.inspection import Accepted, Refused, inspect_any, inspect_model
+from evaluations.intake.pickle_scan import Finding, scan_refused
 from evaluations.spec import Modality
 
 SCHEMA = "model-check/1"

@@ -12,11 +12,11 @@ from auditor.core.access import Principal
 from auditor.core.canonical import files_digest
 from auditor.core.errors import DomainError, Problem, conflict
 from auditor.registry import quarantine, staging
-from auditor.registry.intake import Refused, inspect_model
 from auditor.registry.manifest import DatasetManifest, FileEntry, ModelManifest, file_format, parse
 from auditor.registry.models import Dataset, DatasetVersion, Model, ModelVersion, Upload
 from auditor.registry.queries import by_reference
 from auditor.registry.tables import inspect_table
+from evaluations.intake.inspection import Refused, inspect_model
 
 
 def complete(principal: Principal, upload: Upload) -> ModelVersion | DatasetVersion:

@@ -16,8 +16,8 @@ from pydantic import (
 
 from auditor.core.canonical import canonical_json
 from auditor.core.errors import DomainError, Problem
-from auditor.registry import intake, names
 from auditor.registry.egress import destination
+from evaluations.intake import inspection, names
 from evaluations.spec import Role
 
 VERSION = r"^[0-9A-Za-z][0-9A-Za-z._+-]{0,39}$"
@@ -62,7 +62,7 @@ class ModelManifest(_Strict):
     """The upload of a model version."""
 
     version: str = Field(pattern=VERSION)
-    files: list[FileEntry] = Field(min_length=1, max_length=intake.MAX_FILES)
+    files: list[FileEntry] = Field(min_length=1, max_length=inspection.MAX_FILES)
     labels: list[Label] = Field(default=[], max_length=1000)
     provenance: dict[str, Any] = {}
     parent: Reference | None = None

@@ -9,9 +9,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from auditor.core.access import Principal, visible
-from auditor.registry import pickle_scan, staging
-from auditor.registry.intake import Refused
+from auditor.registry import staging
 from auditor.registry.models import Model, Upload
+from evaluations.intake import pickle_scan
+from evaluations.intake.inspection import Refused
 
 LIFETIME = timedelta(days=90)
 MAX_KEPT = 100  # per team, the newest

@@ -11,9 +11,9 @@ from typing import Any
 
 from auditor.core.errors import DomainError, Problem
 from auditor.registry import coded_columns
-from auditor.registry.magic import HEAD, Content, sniff
 from evaluations.data.coded_columns import NOTHING
 from evaluations.data.coded_columns import code as code_of
+from evaluations.intake.magic import HEAD, Content, sniff
 from evaluations.spec import Role
 
 MAX_ROWS = 50_000_000

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from auditor.registry import pickle_scan
+from evaluations.intake import pickle_scan
 from tests.model_files import hugging_face, tabular
 from tests.unit.cli import CommandLine
 from tests.unit.hostile_artefacts import SECRETS, payload

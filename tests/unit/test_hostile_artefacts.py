@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from auditor.registry.intake import Accepted, Refused, inspect_any, inspect_model
+from evaluations.intake.inspection import Accepted, Refused, inspect_any, inspect_model
 from tests.unit.honest_artefacts import HONEST
 from tests.unit.hostile_artefacts import CORPUS, Hostile, escape, payload
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.registry.intake import Accepted, Refused, inspect_model
+from evaluations.intake.inspection import Accepted, Refused, inspect_model
 from evaluations.spec import ModelFormat
 from tests.model_files import CONFIG, hugging_face, npy_bytes, safetensors_bytes, skops_bytes, tabular
 

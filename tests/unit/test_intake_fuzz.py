@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditor.registry.intake import Accepted, Refused, inspect_model
+from evaluations.intake.inspection import Accepted, Refused, inspect_model
 from tests.model_files import hugging_face, safetensors_bytes, skops_bytes
 from tests.unit.honest_artefacts import CHAT
 from tests.unit.hostile_artefacts import lightgbm_json, onnx_model, xgboost_json

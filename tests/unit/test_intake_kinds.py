@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from auditor.registry.intake import Accepted, Refused, inspect_model
-from auditor.registry.model_kinds import KINDS, expected
+from evaluations.intake.inspection import Accepted, Refused, inspect_model
+from evaluations.intake.model_kinds import KINDS, expected
 from evaluations.models.loader import ADAPTERS
 from evaluations.spec import Modality, ModelFormat
 from tests.model_files import hugging_face, safetensors_bytes, tabular
@@ -406,9 +406,10 @@ def test_intake_loads_nothing_heavy() -> None:
     import sys
 
     code = (
-        "import sys, auditor.registry.intake; "
+        "import sys, evaluations.intake.inspection; "
         "heavy = {'numpy', 'pandas', 'pyarrow', 'torch', 'transformers', 'onnx', 'onnxruntime', 'xgboost'}; "
-        "print(sorted(heavy & set(sys.modules)), sorted(m for m in sys.modules if m.startswith('evaluations.')))"
+        "ours = {m for m in sys.modules if m.startswith('evaluations.') and not m.startswith('evaluations.intake')}; "
+        "print(sorted(heavy & set(sys.modules)), sorted(ours))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[] ['evaluations.endpoints', 'evaluations.spec']"

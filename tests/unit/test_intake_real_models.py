@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from auditor.registry.intake import Accepted, Refused, inspect_model
+from evaluations.intake.inspection import Accepted, Refused, inspect_model
 
 
 def small_onnx(**changes: object) -> onnx.ModelProto:

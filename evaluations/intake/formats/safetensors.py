@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any, BinaryIO
 
-from auditor.registry.formats.fault import Fault
-from auditor.registry.formats.json_text import parse
+from evaluations.intake.formats.fault import Fault
+from evaluations.intake.formats.json_text import parse
 
 MAX_HEADER = 100 * 2**20
 _BYTES = {

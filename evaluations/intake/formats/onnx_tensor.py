@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 
-from auditor.registry.formats.fault import Fault
+from evaluations.intake.formats.fault import Fault
 
 MAX_SPARSE = 2**28  # numbers of a sparse tensor, once it is dense
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5

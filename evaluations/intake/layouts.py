@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from auditor.registry.formats import endpoint, json_text, safetensors
-from auditor.registry.model_kinds import HUGGING_FACE, KINDS, expected
-from auditor.registry.model_texts import INDEX
-from auditor.registry.reasons import Reason
+from evaluations.intake.formats import endpoint, json_text, safetensors
+from evaluations.intake.model_kinds import HUGGING_FACE, KINDS, expected
+from evaluations.intake.model_texts import INDEX
+from evaluations.intake.reasons import Reason
 from evaluations.spec import Modality, ModelFormat
 
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from auditor.registry import model_texts
-from auditor.registry.formats import endpoint, onnx, safetensors, skops, trees
-from auditor.registry.formats.fault import Fault
-from auditor.registry.magic import HEAD, TAIL, Content, ends_as_zip, sniff
-from auditor.registry.model_folder import pickle
-from auditor.registry.model_kinds import SAVE_TENSORS, expected
-from auditor.registry.reasons import Reason
+from evaluations.intake import model_texts
+from evaluations.intake.formats import endpoint, onnx, safetensors, skops, trees
+from evaluations.intake.formats.fault import Fault
+from evaluations.intake.magic import HEAD, TAIL, Content, ends_as_zip, sniff
+from evaluations.intake.model_folder import pickle
+from evaluations.intake.model_kinds import SAVE_TENSORS, expected
+from evaluations.intake.reasons import Reason
 from evaluations.spec import Modality, ModelFormat
 
 _TEXTS = {"vocab.txt", "merges.txt"}

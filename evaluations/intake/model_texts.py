@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from auditor.registry import secret_texts, template_trial
-from auditor.registry.formats import chat_template, code_hooks, json_text
-from auditor.registry.formats.fault import Fault
-from auditor.registry.formats.pickles import is_pickle
+from evaluations.intake import secret_texts, template_trial
+from evaluations.intake.formats import chat_template, code_hooks, json_text
+from evaluations.intake.formats.fault import Fault
+from evaluations.intake.formats.pickles import is_pickle
 
 MAX_TEXT = 64 * 2**20
 INDEX = "model.safetensors.index.json"

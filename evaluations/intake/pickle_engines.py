@@ -94,13 +94,17 @@ def main(engine: str, path: str, seconds: str, memory: str) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
     resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    json.dump(asked(engine, path), sys.stdout)
+
+
+def asked(engine: str, path: str) -> Found | None:
+    """What the engine finds; None where it is not installed. Sets no limits."""
     try:
-        found: Found | None = ENGINES[engine](path)
+        return ENGINES[engine](path)
     except ModuleNotFoundError:
-        found = None
+        return None
     except Exception as error:  # noqa: BLE001  # an engine that stumbles over hostile input says no more than that
-        found = [("unreadable", "", f"stopped at {type(error).__name__}: {str(error)[:100]}")]
-    json.dump(found, sys.stdout)
+        return [("unreadable", "", f"stopped at {type(error).__name__}: {str(error)[:100]}")]
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from auditor.registry.formats.fault import Fault
-from auditor.registry.formats.json_text import parse
+from evaluations.intake.formats.fault import Fault
+from evaluations.intake.formats.json_text import parse
 
 SCHEMA = "schema.json"
 MAX_MEMBERS = 20_000

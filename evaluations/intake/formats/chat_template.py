@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from auditor.registry.formats.fault import Fault
+from evaluations.intake.formats.fault import Fault
 
 MAX_TEMPLATE = 256 * 1024
 MAX_NUMBER = 10_000  # in code: ranges, repetitions, widths

@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from auditor.registry import licence, template_trial
-from auditor.registry.reasons import Note
+from evaluations.intake import licence, template_trial
+from evaluations.intake.reasons import Note
 
 _READ = 256 * 1024  # bytes of a README, LICENSE or configuration
 _README = re.compile(r"(?i)(readme|model_?card)(\.(md|txt))?")

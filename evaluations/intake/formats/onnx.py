@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from auditor.registry.formats.fault import Fault
-from auditor.registry.formats.onnx_functions import Calls
-from auditor.registry.formats.onnx_tensor import TensorSize
+from evaluations.intake.formats.fault import Fault
+from evaluations.intake.formats.onnx_functions import Calls
+from evaluations.intake.formats.onnx_tensor import TensorSize
 
 MAX_BYTES = 2**31 - 1  # protobuf's own limit
 MAX_FIELDS = 5_000_000

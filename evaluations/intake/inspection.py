@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from auditor.registry.layouts import check_set
-from auditor.registry.model_files import check_file
-from auditor.registry.model_folder import MAX_BYTES, MAX_FILES, MAX_REASONS, list_files
-from auditor.registry.model_notes import notes_on
-from auditor.registry.reasons import Note, Reason
+from evaluations.intake.layouts import check_set
+from evaluations.intake.model_files import check_file
+from evaluations.intake.model_folder import MAX_BYTES, MAX_FILES, MAX_REASONS, list_files
+from evaluations.intake.model_notes import notes_on
+from evaluations.intake.reasons import Note, Reason
 from evaluations.spec import Modality, ModelFormat
 
 __all__ = ["MAX_BYTES", "MAX_FILES", "Accepted", "Note", "Reason", "Refused", "inspect_any", "inspect_model"]

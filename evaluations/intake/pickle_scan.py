@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from auditor.registry.reasons import Reason
+from evaluations.intake import pickle_engines
+from evaluations.intake.reasons import Reason
 
 ENGINES = ("fickling", "modelaudit-picklescan", "picklescan")
 SECONDS = 10  # of CPU, per engine and file
@@ -80,6 +81,8 @@ def _by(engine: str, path: Path) -> list[Finding]:
     except (subprocess.TimeoutExpired, ValueError):  # over the limits, or crashed
         message = f"The engine gave no answer within {SECONDS} seconds and {MEMORY >> 30} GiB."
         return [Finding(path.name, engine, "unreadable", "", message)]
+    except PermissionError:  # the sandbox of an audit lets nothing start a process, and limits this one
+        answer = pickle_engines.asked(engine, str(path.absolute()))
     if answer is None:
         message = "The engine is not installed: pip install 'model-auditor[ml]'."
         return [Finding(path.name, engine, "not_scanned", "", message)]

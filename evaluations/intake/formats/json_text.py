@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from auditor.registry.formats.fault import Fault
+from evaluations.intake.formats.fault import Fault
 
 MAX_BYTES = 64 * 2**20  # the largest tokenizer.json in wide use is about 35 MB
 # Bounds on the number of Python objects: a 50 MB file of "[],[],…" would otherwise take gigabytes.

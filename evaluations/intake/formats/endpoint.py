@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from auditor.registry.formats import json_text
-from auditor.registry.formats.fault import Fault
 from evaluations.endpoints import EndpointSpec
+from evaluations.intake.formats import json_text
+from evaluations.intake.formats.fault import Fault
 
 MAX_BYTES = 2**20
 

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from auditor.registry import names
-from auditor.registry.model_kinds import KINDS
-from auditor.registry.reasons import Reason
+from evaluations.intake import names
+from evaluations.intake.model_kinds import KINDS
+from evaluations.intake.reasons import Reason
 from evaluations.spec import Modality
 
 MAX_FILES = 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from auditor.registry.formats.fault import Fault
+from evaluations.intake.formats.fault import Fault
 
 # Key -> what it would do. An `auto_map` names classes in .py files beside it or in another repository.
 _HOOKS = {

@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from auditor.registry.formats.fault import Fault
+from evaluations.intake.formats.fault import Fault
 from evaluations.spec import ModelFormat
 
 _BOOSTERS = ("gbtree", "dart", "gblinear")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from auditor.registry.formats.fault import Fault
+from evaluations.intake.formats.fault import Fault
 
 MAX_NODES = 1_000_000
 

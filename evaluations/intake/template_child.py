@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 USER = {"role": "user", "content": "Hello"}
@@ -30,19 +31,26 @@ CASES: tuple[tuple[list[Any], list[Any] | None], ...] = (
 
 
 def main(seconds: str, memory: str, most: str) -> None:
-    """Print "fine", "over" (too much of anything), "escapes" or "absent" (no Jinja here)."""
+    """Print what `tried` says of the templates on standard input."""
     templates = json.load(sys.stdin)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    print(tried(templates, int(most)))
+
+
+def tried(templates: Sequence[str], most: int) -> str:
+    """What they do: "fine", "over" (too much of anything), "escapes", or "absent" where Jinja is not installed.
+
+    Only what they write is limited here.
+    """
     try:
         import jinja2.ext
         from jinja2.exceptions import SecurityError, TemplateError
         from jinja2.sandbox import ImmutableSandboxedEnvironment
     except ImportError:
-        print("absent")
-        return
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
-    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        return "absent"
 
     def complain(message: str) -> None:
         raise TemplateError(message)
@@ -59,18 +67,15 @@ def main(seconds: str, memory: str, most: str) -> None:
             try:
                 for piece in environment.from_string(text).generate(given, bos_token="<s>", eos_token="</s>"):
                     size += len(piece)
-                    if size > int(most):
-                        print("over")
-                        return
+                    if size > most:
+                        return "over"
             except (MemoryError, RecursionError, OverflowError):
-                print("over")
-                return
+                return "over"
             except SecurityError:
-                print("escapes")
-                return
+                return "escapes"
             except Exception:  # noqa: BLE001  # it complains, or wants what only its own library has
                 continue
-    print("fine")
+    return "fine"
 
 
 if __name__ == "__main__":
