@@ -158,6 +158,7 @@ OWN_GROUPS = {
 }
 # What stands where a metric has no value, by its status.
 WITHOUT_VALUE = {"confounded": "confounded", "suppressed": "not shown"}
+SMALLEST = 0.0001  # share of anything that is written out
 REFUTATION = "refutation"  # a unit: whether a claim was refuted is said in words, and has no interval to read
 _COUNTING = {"count"}
 _PHYSICAL = {"seconds": "s", "bytes": "B", "joules": "J", "grams": "g", "per_second": "/s"}
@@ -180,7 +181,7 @@ _ENDED = {
 
 
 def number(value: float | None, unit: str = "", decimals: int = 3) -> str:
-    """`0.861`, `0.00042`, `1,234`; a dash where there is nothing. Never 0 for what is not exactly 0."""
+    """`0.861`, `0.00042`, `<0.0001`, `1,234`; a dash where there is nothing. Never 0 for what is not exactly 0."""
     if value is None:
         return "–"
     if unit == REFUTATION:
@@ -189,6 +190,8 @@ def number(value: float | None, unit: str = "", decimals: int = 3) -> str:
         return f"{value:,.0f}"
     if unit in _PHYSICAL:
         return _physical(value, unit, decimals)
+    if unit == "proportion" and 0 < value < SMALLEST:
+        return f"<{SMALLEST}"
     if value and abs(value) < 10**-decimals:
         return f"{value:.2g}"
     return f"{value:,.{decimals}f}"
