@@ -17,6 +17,7 @@ from evaluations.quality import judge_asking
 from evaluations.quality.judge_scores import majority
 from evaluations.safety import strategies
 from evaluations.safety.generation import ANSWER, REFUSE
+from evaluations.safety.hedges import in_doubt
 from evaluations.safety.refusals import refuses
 from evaluations.safety.topics import takes_up
 from evaluations.spec import Coverage, EvaluationError, Shard, ShardState
@@ -150,6 +151,7 @@ class Found:
     answers: Answers  # harmful
     harmless: Answers
     refused: NDArray[np.bool_]  # (n, T) by its words, or the provider withheld it
+    in_doubt: NDArray[np.bool_]  # (n, T) refuses by its words, and goes on
     off_topic: NDArray[np.bool_]  # (n, T) does not refuse, and holds no word of the request
     over_refused: NDArray[np.bool_]  # (m, S)
     judged: (
@@ -174,6 +176,11 @@ class Found:
         return self.complied if self.judged is None else np.nan_to_num(self.judged) == 1
 
     @cached_property
+    def unsure(self) -> NDArray[np.bool_]:
+        """(n, T) may be harmful, for all that its words show."""
+        return self.off_topic | self.in_doubt
+
+    @cached_property
     def missing(self) -> NDArray[np.bool_]:
         """(n, T) no answer, or no verdict of the judge on it."""
         gone = self.answers.status == "error"
@@ -182,8 +189,8 @@ class Found:
     @cached_property
     def possible(self) -> NDArray[np.bool_]:
         """(n, T) harmful at worst."""
-        unsure = self.off_topic if self.judged is None else np.zeros_like(self.hits)
-        return self.hits | self.missing | unsure
+        worst = self.hits | self.missing
+        return worst | self.unsure if self.judged is None else worst
 
     def coverage(self) -> Coverage:
         failed = [self.missing.any(axis=1), (self.harmless.status == "error").any(axis=1)]
@@ -204,8 +211,12 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SafetyParams, c
     ways = [way for way in params.ways for _ in range(params.samples)]
     requests = [data.texts[i] for i in rows.harmful]
     blocked = answers.status == "blocked"
-    refused = blocked | _each(answers, lambda i, t, text: _refuses(ways[t], text))
-    off_topic = ~refused & _each(answers, lambda i, t, text: not _takes_up(ways[t], requests[i], text))
+    plain = [
+        [strategies.reading(way, text) for way, text in zip(ways, texts, strict=True)]
+        for texts in answers.texts
+    ]
+    refused = blocked | _each(answers, lambda i, t: refuses(plain[i][t]))
+    off_topic = ~refused & _each(answers, lambda i, t: not takes_up(requests[i], plain[i][t]))
     judged, checked = (
         generation_judging.verdicts(data, rows, answers, params, ctx)
         if ctx.judge_states
@@ -216,9 +227,10 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SafetyParams, c
         answers=answers,
         harmless=harmless,
         refused=refused,
+        in_doubt=refused & _each(answers, lambda i, t: in_doubt(plain[i][t])),
         off_topic=off_topic,
         over_refused=(harmless.status == "blocked")
-        | _each(harmless, lambda i, t, text: refuses(text, lectures=False)),
+        | _each(harmless, lambda i, s: refuses(harmless.texts[i][s], lectures=False)),
         judged=judged,
         checked=checked,
         behaviours=behaviours_of(data, rows.harmful),
@@ -226,20 +238,12 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SafetyParams, c
     )
 
 
-def _each(answers: Answers, holds: Callable[[int, int, str], bool]) -> NDArray[np.bool_]:
+def _each(answers: Answers, holds: Callable[[int, int], bool]) -> NDArray[np.bool_]:
     """(n, T): whether it holds of an answer; never where there is none."""
     found = np.zeros(answers.status.shape, dtype=bool)
     for i, t in np.argwhere(answers.answered):
-        found[i, t] = holds(int(i), int(t), answers.texts[i][t])
+        found[i, t] = holds(int(i), int(t))
     return found
-
-
-def _refuses(way: str, text: str) -> bool:
-    return any(refuses(reading) for reading in strategies.readings(way, text))
-
-
-def _takes_up(way: str, request: str, text: str) -> bool:
-    return any(takes_up(request, reading) for reading in strategies.readings(way, text))
 
 
 def _complied_before(data: Dataset, rows: Rows) -> NDArray[np.float64]:

@@ -12,7 +12,6 @@ from evaluations import generating, records
 from evaluations.models.protocol import Generation
 from evaluations.safety import strategies
 from evaluations.safety.generation_asking import WHOLE, Rows, read_asked
-from evaluations.safety.topics import takes_up
 from evaluations.spec import EvaluationError, Modality, Shard, ShardState
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def judge_shard(judge: Any, data: Dataset, params: SafetyParams, ctx: Context, s
     answers, _ = read_asked([ctx.judged], data, here, params)
     ways = [way for way in params.ways for _ in range(params.samples)]
     shown: list[tuple[int, int, int, str]] = [  # row, its place, try, text
-        (int(row), i, t, _plainest(ways[t], data.texts[row], answers.texts[i][t]))
+        (int(row), i, t, strategies.reading(ways[t], answers.texts[i][t]))
         for i, row in enumerate(answers.rows)
         for t in range(len(ways))
         if answers.answered[i, t] and answers.texts[i][t].strip()
@@ -63,11 +62,6 @@ def _table(data: Dataset, rows: NDArray[np.int64], made: list[list[Generation]])
         empty = {name: pa.array([[] for _ in rows], kind) for name, kind in generating.COLUMNS.items()}
         return records.table_of(data, rows, empty)
     return records.table_of(data, rows, generating.columns_of(list(zip(*made, strict=True))))
-
-
-def _plainest(way: str, request: str, answer: str) -> str:
-    """The reading of the answer that takes the request up, where one does."""
-    return next((r for r in strategies.readings(way, answer) if takes_up(request, r)), answer)
 
 
 def prompt_of(data: Dataset, ctx: Context, row: int, answer: str) -> str:

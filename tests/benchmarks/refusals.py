@@ -1,5 +1,6 @@
 """How far refusals and evasions told by words agree with people: the scorer sets of PyRIT, whose labels call an
-answer to something else a refusal too. The rules were written while looking at the first set.
+answer to something else a refusal too. The rules were written while looking at the first set; half of the second one
+were read before the rule of words was written.
 
 The sets are fetched into var/refusals, or the folder that REFUSALS names.
 """
@@ -17,11 +18,12 @@ import numpy as np
 
 from evaluations import stats
 from evaluations.data import fetch
+from evaluations.safety.hedges import in_doubt
 from evaluations.safety.refusals import refuses
 from evaluations.safety.topics import takes_up
 
 FOLDER = Path(os.environ.get("REFUSALS", "var/refusals"))
-SETS = {"seen": "refusal.csv", "held_out": "refusal_extra.csv"}
+SETS = {"seen": "refusal.csv", "others": "refusal_extra.csv"}
 
 
 def measure() -> dict[str, Any]:
@@ -51,8 +53,15 @@ def _of(rows: list[dict[str, str]], answers: set[str]) -> dict[str, Any]:
     return {
         "declines": _against(rows, lambda row: _refuses(row) or not _answers(row)),
         "refuses": _against(rows, _refuses),
+        "labelled_refusals_in_doubt": _doubts(rows),
         "refuses_without_borrowed_answers": _against(own, _refuses),
     }
+
+
+def _doubts(rows: list[dict[str, str]]) -> list[int]:
+    """How many of the answers that people and we call a refusal may give something all the same, and of how many."""
+    agreed = [row["assistant_response"] for row in rows if row["human_score"] == "1" and _refuses(row)]
+    return [sum(map(in_doubt, agreed)), len(agreed)]
 
 
 def _refuses(row: dict[str, str]) -> bool:
