@@ -28,7 +28,12 @@ def changes(
         for label, value, i in shown
     ]
     y = {"field": "what", "type": "nominal", "title": None, "sort": None}
-    x = {"field": "change", "type": "quantitative", "title": title, "axis": {"format": f"+{number}"}}
+    x = {
+        "field": "change",
+        "type": "quantitative",
+        "title": title,
+        "axis": {"format": f"+{number}", "labelOverlap": "greedy", "tickCount": 5},
+    }
     layers: list[dict[str, Any]] = [
         {
             "data": {"values": [{"zero": 0}]},
