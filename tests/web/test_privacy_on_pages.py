@@ -19,6 +19,7 @@ from auditor.reports import services as reports
 from auditor.reports.models import ReportCard
 from auditor.web import words
 from evaluations.privacy import membership, pii_leakage
+from evaluations.safety import injection_texts, ladders, strategies
 from evaluations.spec import Interval, Metric, MetricStatus
 from tests import factories
 from tests.web.reading import text_of
@@ -162,15 +163,36 @@ def test_no_policy_may_pass_a_claim_that_is_not_refuted(demand: str, why: str) -
 
 
 def test_groups_of_an_evaluation_are_called_on_pages_as_in_its_charts() -> None:
-    assert sentences.OWN_GROUPS == {"attack": membership.TITLES, "entity": pii_leakage.TITLES}
-    for column, groups in sentences.OWN_GROUPS.items():
-        assert {group: words.slice_group(column, group) for group in groups} == groups
+    known = {
+        "privacy.membership": {"attack": membership.TITLES},
+        "privacy.pii_leakage": {"entity": pii_leakage.TITLES},
+        "safety.generation": {"strategy": strategies.TITLES},
+        "safety.escalation": {"ladder": ladders.TITLES},
+        "safety.injection": dict.fromkeys(("direct", "indirect", "system", "tools"), injection_texts.TITLES),
+    }
+    assert {k: v for columns in known.values() for k, v in columns.items()} == sentences.OWN_GROUPS
+    for evaluation, columns in known.items():
+        for column, groups in columns.items():
+            assert {g: words.slice_group(evaluation, column, g) for g in groups} == groups
     with translation.override("zh-hans"):
-        assert words.slice_column("entity") == "数据种类"
-        assert words.slice_group("attack", "quantile") == "分位数回归"
-        assert words.slice_group("continuations", "10 at p=0.5") == "10 次，以概率 0.5 找到"
-        assert words.slice_group("sex", "loss") == "loss"
+        assert words.slice_column("entity", "privacy.pii_leakage") == "数据种类"
+        assert words.slice_group("privacy.membership", "attack", "quantile") == "分位数回归"
+        times = words.slice_group("privacy.memorisation", "continuations", "10 at p=0.5")
+        assert times == "10 次，以概率 0.5 找到"
+        assert words.slice_group("privacy.membership", "sex", "loss") == "loss"
+        assert (
+            words.slice_group("safety.injection", "direct", "chatml_roles") == "ChatML 角色标记"
+        )  # not a way of asking
         assert words.chart_cell("Attack", "Min-K%") == "Min-K%"
         assert words.chart_cell("Attack", "all combined") == "全部结合"
         assert words.chart_cell("Kind", "Phone number") == "电话号码"
         assert words.chart_cell("Group", "loss") == "loss"
+
+
+@pytest.mark.parametrize("column", ["kind", "attack", "test", "place", "message", "system"])
+def test_a_column_of_the_data_keeps_its_name_though_another_evaluation_has_one_of_that_name(
+    column: str,
+) -> None:
+    assert words.slice_column(column, "safety.toxicity") == column
+    assert words.slice_group("safety.toxicity", column, "loss") == "loss"
+    assert sentences.of_slice(f"{column}=end", "safety.toxicity") == f"where {column} is end"
