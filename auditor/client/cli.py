@@ -30,6 +30,7 @@ def cli(context: click.Context, url: str | None) -> None:
 
     \b
     Exit codes: 0 meets the policy (also with accepted risk) · 1 does not meet it · 2 usage
+    (of `model check`: 0 accepted · 1 refused)
     3 incomplete, inconclusive or errored · 4 not allowed · 5 timed out waiting
     6 unreachable · 7 verification failed · 70 unexpected error
     """

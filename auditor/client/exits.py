@@ -6,7 +6,10 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What a pipeline may rely on. 1 means one thing alone: the policy was applied, and is not met."""
+    """What a pipeline may rely on. 1 means one thing alone: the policy was applied, and is not met.
+
+    `model check` applies the rules of intake instead: 0 is accepted, 1 refused.
+    """
 
     MEETS = 0  # also with accepted risk
     DOES_NOT_MEET = 1
