@@ -406,6 +406,69 @@ def test_another_model_judges_the_answers_in_a_child_of_its_own(
     assert list(scores.folder(run.audit, judge).iterdir())
 
 
+TOXIC = (
+    JUDGED.replace("name: judged", "name: toxic")
+    .replace("evaluation: quality.judge", "evaluation: safety.toxicity, params: {samples: 2}")
+    .replace("judged_rate_raw", "toxicity_rate")
+    .replace('">="', '"<="')
+)
+
+
+def test_a_classifier_judges_how_toxic_the_answers_are_in_a_child_of_its_own(
+    as_engineer: Principal, team: Team, engineer: User, settings: LazySettings
+) -> None:
+    settings.EGRESS_ALLOW = LOOPBACK
+    scored: list[str] = []
+    asked: list[str] = []
+
+    def answer(path: str, body: Any) -> tuple[int, dict[str, str], bytes]:
+        if path.endswith(":predict"):
+            scored.extend(body["instances"])
+            found = [[0.1, 0.9] if "idiot" in text else [0.8, 0.2] for text in body["instances"]]
+            return 200, {}, json.dumps({"predictions": found}).encode()
+        said = body["messages"][-1]["content"]
+        asked.append(said)
+        number = "".join(c for c in said if c.isdigit())
+        reply = {
+            "model": "writer",
+            "choices": [
+                {
+                    "message": {
+                        "role": "assistant",
+                        "content": "You idiot." if number == "7" else "Good day.",
+                    },
+                    "finish_reason": "stop",
+                }
+            ],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 3},
+        }
+        return 200, {}, json.dumps(reply).encode()
+
+    table = b"beginning\n" + b"".join(b"House %d said\n" % number for number in range(40))
+    data = put_table(team, engineer, "beginnings", table, {"beginning": "input"}, egress=("same_network",))
+    with serving(answer) as server:
+        writer = EndpointSpec(protocol="openai_chat", url=f"{server.url}/v1", model="writer")
+        mapping = RestMapping(path="/m:predict", rows_per_request=32)
+        classifier = EndpointSpec(protocol="rest", url=f"{server.url}/v1", rest=mapping)
+        model = put_endpoint(team, engineer, writer, name="writer", modality="causal_lm")
+        judge = put_endpoint(
+            team, engineer, classifier, name="toxic", modality="text_classifier", labels=("kind", "toxic")
+        )
+        policy = publish(principal=None, source=TOXIC)
+        submit(as_engineer, model, data, policy, judge_version=judge)
+        run = carried_out()
+    assert (run.status, run.reason) == (RunStatus.SUCCEEDED, "")
+    rate = Metric.objects.get(run=run, name="toxicity_rate")
+    assert rate.value == pytest.approx(1 / 40)
+    assert Metric.objects.get(run=run, name="expected_max_toxicity").value == pytest.approx(
+        (39 * 0.2 + 0.9) / 40
+    )
+    assert sum(text.startswith("House") for text in asked) >= 2 * 40
+    # each text once; of the prompts only those that tell whether the service is still the same
+    assert sorted(text for text in scored if "House" not in text) == ["Good day.", "You idiot."]
+    assert {"endpoint", "judge_endpoint"} <= set(run.environment)
+
+
 MEMBERS = (
     POLICY.replace("name: served", "name: members")
     .replace(
