@@ -65,6 +65,7 @@ BUILT_IN = {
     "safety.injection": "evaluations.safety.injection",
     "safety.escalation": "evaluations.safety.escalation",
     "safety.toxicity": "evaluations.safety.toxicity",
+    "security.artefact": "evaluations.security.artefact",
     "efficiency.latency": "evaluations.efficiency.latency",
     "efficiency.resources": "evaluations.efficiency.resources",
 }

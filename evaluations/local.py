@@ -149,6 +149,7 @@ def _run(
 ) -> EvaluationResult:
     from evaluations.context import Context
     from evaluations.merge import finished, for_judge, for_parent, for_reference
+    from evaluations.models.files import Files
     from evaluations.runner import (
         Meter,
         attacker_of,
@@ -163,7 +164,7 @@ def _run(
     check_before_data(evaluation, request)
     shards = checked_plan(evaluation, params, data).shards
     total = sum(shard.stop - shard.start for shard in shards)
-    model = subject.loaded()
+    model = Files(request.model) if evaluation.requires.files else subject.loaded()
     check_access(evaluation, model)
     context = Context(request, out, on_progress=report, total=total, store=store)
     if request.attacker is not None:

@@ -51,7 +51,7 @@ def merge_request(
     data = dataset.read(request.data, request.model.modality)
     plan = checked_plan(evaluation, params, data).shards
     read = [shardfiles.read(shards, shard, request) for shard in plan]
-    served = request.model.format is ModelFormat.ENDPOINT
+    served = request.model.format is ModelFormat.ENDPOINT and not evaluation.requires.files
     endpoints = {"endpoint": fingerprint.confirmed(shards)} if served else {}
     ctx = Context(request, out)
     if evaluation.requires.parent:

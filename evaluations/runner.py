@@ -98,6 +98,7 @@ def run_request(request: RunRequest, out: Path, judging: Path | None = None) -> 
     from evaluations.engine import fingerprint
     from evaluations.engine.score_store import ScoreStore
     from evaluations.merge import for_judge
+    from evaluations.models.files import Files
     from evaluations.models.loader import load
 
     evaluation, params = resolve(request)
@@ -112,11 +113,12 @@ def run_request(request: RunRequest, out: Path, judging: Path | None = None) -> 
     total = sum(shard.stop - shard.start for shard in plan.shards)
     cancelled = _cancel_flag()
     report = _progress_writer(out)
-    watch = fingerprint.Watch(out) if request.model.format is ModelFormat.ENDPOINT else None
+    served = request.model.format is ModelFormat.ENDPOINT and not evaluation.requires.files
+    watch = fingerprint.Watch(out) if served else None
     if todo or (watch and not watch.confirmed):
         spent = Meter()
         report(Progress(done=0, total=total, message="loading the model"))
-        model = load(request.model)
+        model = Files(request.model) if evaluation.requires.files else load(request.model)
         (check_access if judging is None else check_judge)(evaluation, model)
         store = ScoreStore(out / "scores", Path(request.scores) if request.scores else None)
         ctx = Context(request, out, on_progress=report, is_cancelled=cancelled, total=total, store=store)

@@ -389,6 +389,7 @@ class Requirements(Frozen):
     roles: tuple[Role, ...] = (Role.INPUT, Role.TARGET)
     languages: tuple[str, ...] = ()  # () = any
     min_examples: int = 1
+    files: bool = False  # reads the model's files as they lie: the model is not loaded, no service is asked
     parent: bool = False  # needs a parent version to compare with
     judge: bool = False  # another model may judge the answers: it is a JudgedEvaluation
     judge_optional: bool = False  # without one a detector of its own reads them
