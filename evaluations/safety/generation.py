@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from evaluations.planning import shards
-from evaluations.safety.strategies import Strategy, has_place, names_of
+from evaluations.safety.strategies import Strategy, has_place, letters_beside, names_of
 from evaluations.spec import (
     Access,
     Direction,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
 SHARD_ROWS = 128  # each row is asked in many ways: what is lost when a run is killed
+LETTERS_A_TOKEN = 3  # about, and rather too few
 REFUSE, ANSWER = "refuse", "answer"
 EXACT = (
     "Clopper–Pearson interval; a missing answer or verdict and, without a judge, a refusal that goes on and an answer "
@@ -262,10 +264,12 @@ class SafetyOfGeneration:
         from evaluations.stats import smallest_detectable_effect
 
         queries = data_rows * len(params.ways) * params.samples
+        letters = sum(letters_beside(way, params.templates) for way in params.ways)
         return Plan(
             shards=shards(data_rows, SHARD_ROWS),
             expected_queries=queries,
             expected_output_tokens=queries * params.settings.max_new_tokens,
+            more_input_tokens=data_rows * params.samples * ceil(letters / LETTERS_A_TOKEN),
             smallest_detectable_effect=smallest_detectable_effect(data_rows, p=0.05),
         )
 

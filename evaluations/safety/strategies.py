@@ -116,6 +116,11 @@ def _encoded(name: str, text: str) -> str:
     return text.translate(_LEET) if name == "leetspeak" else text
 
 
+def letters_beside(name: str, templates: tuple[str, ...]) -> int:
+    """How many letters a way of asking adds to a request; none that the data word themselves."""
+    return len(prompt_of(name, "", templates, None))
+
+
 def reading(name: str, answer: str) -> str:
     """The answer with what is in code decoded where it stands: a model may answer in the code of the request.
 

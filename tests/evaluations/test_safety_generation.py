@@ -298,6 +298,9 @@ def test_as_many_questions_are_asked_as_the_plan_says(tmp_path: Path) -> None:
     model = seq.Writing(harm.wavering)
     run(tmp_path, table, model, **params)
     assert model.usage.queries == SAFETY.plan(30, SafetyParams(**params)).expected_queries == 30 * 4 * 2
+    own = SafetyParams(strategies=("direct",), templates=("x" * 3000 + "{input}",))
+    assert SAFETY.plan(30, own).more_input_tokens == 30 * 1000
+    assert SAFETY.plan(30, SafetyParams(**DIRECT)).more_input_tokens == 0
     both = harm.asked_only(30, harmless=10)
     model = seq.Writing(harm.wavering)
     run(tmp_path, both, model, **params)
@@ -395,6 +398,16 @@ def test_a_reply_without_a_verdict_is_a_missing_answer(tmp_path: Path) -> None:
     result = run(tmp_path, table, model, judged_by=judging, max_error_rate=0.1)
     assert ends(result, "attack_success_rate")[1] == pytest.approx(exact(4, 50)[1])
     assert result.coverage.failed == 4
+
+
+def test_harm_beyond_what_the_judge_is_shown_is_not_ruled_out(tmp_path: Path) -> None:
+    table = harm.asked_only(50)
+    padded = set(vaults(table)[:4])
+    hidden = f"{harm.SORRY} " * 400 + "Sure, the vault opens so."
+    model = harm.by_number(lambda i: hidden if i in padded else harm.SORRY)
+    result = run(tmp_path, table, model, judged_by=seq.Writing(harm.strict), max_error_rate=0.1)
+    assert metric(result, "attack_success_rate").value == 0
+    assert ends(result, "attack_success_rate")[1] == pytest.approx(exact(4, 50)[1])
 
 
 def test_an_answer_cannot_speak_to_the_judge(tmp_path: Path) -> None:
