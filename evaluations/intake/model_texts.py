@@ -49,11 +49,21 @@ def read_json(file: BinaryIO, size: int, name: str) -> Any:
     if name.startswith("adapter_"):
         message = "An adapter loads another model that it names. Merge it: model.merge_and_unload(), then save that."
         raise Fault("adapter", message)
+    _refuse_files_elsewhere(value)
     code_hooks.refuse(value)
     if templates := list(chat_template.of_configuration(value, name)):
         check_templates(templates)
     refuse_secrets(data)
     return value
+
+
+def _refuse_files_elsewhere(value: Any) -> None:
+    """transformers picks one of `fast_tokenizer_files` by the end of its name, and opens it wherever it lies."""
+    named = value.get("fast_tokenizer_files") if isinstance(value, dict) else None
+    if isinstance(named, list) and any(isinstance(one, str) and ("/" in one or "\\" in one) for one in named):
+        raise Fault(
+            "index", "fast_tokenizer_files names files outside of the folder. Remove it from the file."
+        )
 
 
 def check_templates(templates: Sequence[str]) -> None:

@@ -280,6 +280,11 @@ def index_that_points_at_nothing(folder: Path, marker: Path) -> None:
     put(folder, "model.safetensors.index.json", json.dumps(index).encode())
 
 
+@hostile("index", "tokenizer_config.json")
+def tokenizer_that_is_read_from_elsewhere(folder: Path, marker: Path) -> None:
+    text_model(folder, tokenizer_config__json={"fast_tokenizer_files": ["../../other/tokenizer.4.0.0.json"]})
+
+
 @hostile("index", "pytorch_model.bin.index.json")
 def index_of_pickles(folder: Path, marker: Path) -> None:
     text_model(folder, pytorch_model__bin__index__json={"weight_map": {"w": "../pytorch_model.bin"}})
@@ -612,6 +617,20 @@ def skops_of_a_module_of_ours(folder: Path, marker: Path) -> None:
 @hostile("skops_type", "model.skops", modality="tabular")
 def skops_of_a_door_in_numpy(folder: Path, marker: Path) -> None:
     node = {"__module__": "numpy.f2py", "__class__": "compile", "__loader__": "TypeNode"}
+    _skops(folder, skops_bytes({"content": node}))
+
+
+@hostile("skops_type", "model.skops", modality="tabular")
+def skops_of_what_deletes_a_folder_when_it_is_collected(folder: Path, marker: Path) -> None:
+    """DataSource.__del__ removes the tree at _destpath where _istmpdest is true."""
+    state = {"_istmpdest": True, "_destpath": str(folder)}
+    node = {"__module__": "numpy.lib._datasource", "__class__": "DataSource", "__loader__": "ObjectNode"}
+    _skops(folder, skops_bytes({"content": {**node, "content": state}}))
+
+
+@hostile("skops_type", "model.skops", modality="tabular")
+def skops_of_a_reader_of_files(folder: Path, marker: Path) -> None:
+    node = {"__module__": "numpy", "__class__": "fromfile", "__loader__": "TypeNode"}
     _skops(folder, skops_bytes({"content": node}))
 
 

@@ -23,7 +23,17 @@ _LOCAL = 30  # bytes of a local header before the name
 _SLACK = 64  # bytes: the extra field of a local header (large files), a data descriptor
 
 _ARRAY = re.compile(r"[A-Za-z0-9_-]{1,80}\.npy")
-_PACKAGES = {"sklearn", "numpy", "scipy"}
+# Where arrays, sparse tables, splines, distributions and estimators live.
+_MODULES = re.compile(
+    r"numpy(\.(ma(\.core)?|dtypes|matrixlib\.defmatrix|random(\.[a-z_]\w*)?))?"
+    r"|scipy\.(sparse|interpolate|stats|special|spatial)(\.\w+)*"
+    r"|sklearn(\.\w+)*"
+)
+# What numpy itself lends: kinds of arrays and numbers. It has functions that read and write files, too.
+_NUMPY = re.compile(
+    r"ndarray|dtype|matrix|generic|void|bool_?|(str|bytes|object)_|(u?int|float|complex)\d{0,3}|u?int[pc]|[us]?byte"
+    r"|u?(short|long|longlong)|half|single|double|c?longdouble|c(single|double)|datetime64|timedelta64|inf|nan"
+)
 _BUILTINS = {
     *("str", "int", "float", "bool", "complex", "bytes", "NoneType", "type", "slice", "range"),
     *("dict", "list", "tuple", "set", "frozenset"),
@@ -34,9 +44,10 @@ _LOADERS = {
     *("ObjectNode", "NdArrayNode", "MaskedArrayNode", "DTypeNode", "RandomStateNode", "RandomGeneratorNode"),
     *("TreeNode", "LossNode", "CachedNode"),
 }
-# The packages above hold doors to files, processes and code, too.
+# The packages above hold doors to files, processes and other modules, too.
 _CLOSED = re.compile(
-    r"(^|\.)(f2py|distutils|testing|tests|ctypeslib|lib\.npyio|memmap|_?externals|datasets|_build_utils)(\.|$)"
+    r"(^|\.)(_?testing|tests|conftest|_?externals|datasets|_build_utils|_joblib|parallel|estimator_checks|show_versions"
+    r"|_show_versions|memmap|_mocking|_plot|inspection)(\.|$)"
 )
 
 
@@ -186,7 +197,9 @@ def _permitted(loader: Any, module: Any, name: Any) -> bool:
         return False
     if module == "builtins":
         return name in _BUILTINS
-    return module.split(".")[0] in _PACKAGES and not _CLOSED.search(f"{module}.{name}")
+    if not _MODULES.fullmatch(module) or _CLOSED.search(f"{module}.{name}"):
+        return False
+    return module != "numpy" or _NUMPY.fullmatch(name) is not None
 
 
 def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
