@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluations import charts
-from evaluations.safety import ladders
+from evaluations.safety import ladders, verdicts
 from evaluations.safety.escalation_attack import Attack
-from evaluations.safety.generation_scores import checks_of
 from evaluations.spec import Chart, Example, Metric, Turn
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def _transcript(name: str, attack: Attack, turn: int, params: EscalationParams, 
 
 def warnings(found: Found, params: EscalationParams) -> list[str]:
     said = []
-    positives, negatives = checks_of(found.rows.people, found.checked)
+    positives, negatives = verdicts.checks(found.rows.people, found.checked)
     if not found.judged:
         said.append(
             "Without a judge, an answer to the request that neither refuses nor lacks every word of it counts as "

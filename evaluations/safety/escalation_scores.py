@@ -9,8 +9,8 @@ import numpy as np
 
 from evaluations import stats
 from evaluations.records import not_estimable, too_many_errors
+from evaluations.safety import verdicts
 from evaluations.safety.generation_rates import corrected_behaviours, over_behaviours
-from evaluations.safety.generation_scores import OF_VERDICTS, checks_of, of_verdicts
 from evaluations.spec import Interval, Metric
 from evaluations.stats import Estimate
 
@@ -58,7 +58,7 @@ def _rate(name: str, found: Found, reason: str, ctx: Context) -> Metric:
     got = over_behaviours(marks)
     if reason or got is None:
         return _metric(name, got, found.n, reason)
-    positives, negatives = checks_of(found.rows.people, found.checked)
+    positives, negatives = verdicts.checks(found.rows.people, found.checked)
     if positives.n and negatives.n:
         tried = stats.rogan_gladen(
             got.value * got.n, got.n, positives, negatives, ctx.rng(f"rogan_gladen:{name}")
@@ -167,6 +167,6 @@ def _outcomes(found: Found, turn: int | None = None) -> tuple[NDArray[np.str_], 
 
 def _verdicts(found: Found, reason: str) -> Iterator[Metric]:
     if reason:
-        yield from (not_estimable(name, found.n, reason) for name in OF_VERDICTS)
+        yield from (not_estimable(name, found.n, reason) for name in verdicts.NAMES)
     else:
-        yield from of_verdicts(*checks_of(found.rows.people, found.checked))
+        yield from verdicts.measure(*verdicts.checks(found.rows.people, found.checked))
