@@ -148,8 +148,8 @@ def _end(text: str, characters: int, lines: int) -> int:
     end, characters = len(text), max(characters, 0)
     breaks = [m.start() for m in re.finditer("\n", text)]
     if len(breaks) >= lines:
-        end = breaks[max(lines, 1) - 1]
+        end = breaks[max(lines, 1) - 1] + 1
     if end <= characters:
         return end
     near = max(text.rfind(space, max(0, characters - 80), characters) for space in " \n")
-    return near if near > 0 else characters
+    return near + 1 if near >= 0 else characters

@@ -86,7 +86,7 @@ def test_a_conversation_is_hidden_with_a_warning_until_it_is_asked_for(
     assert "They can hold harmful, hateful or offensive text." in hidden
     shown = text_of(client.post(f"{page}examples/"))
     assert "Injection that worked row task-7" in shown
-    assert "technique: HTML comment · place: end · attack: in a document" in shown
+    assert "task-7 · technique: HTML comment · place: end · attack: in a document" in shown
     assert Exposure.objects.get().viewer == reviewer
 
 

@@ -44,7 +44,7 @@ def test_a_long_message_is_folded_between_words_and_the_rest_is_whole() -> None:
     text = "word " * 1000 + "⟦Zubamo-4821⟧"
     said = model(text)
     assert sum(len(part.text) for part in said.shown) <= transcripts.SHOWN
-    assert said.shown[-1].text.endswith("word")
+    assert said.shown[-1].text.endswith("word ")
     assert (whole(said), said.found_below) == (text, True)
     assert said.more == len(text) - len(said.shown[0].text)
 
