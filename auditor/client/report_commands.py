@@ -1,10 +1,11 @@
-"""`auditor report pdf|json` and `auditor verify`."""
+"""`auditor report pdf|json|ml-bom` and `auditor verify`."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
@@ -41,6 +42,25 @@ def json_bundle(session: Session, audit_or_card: str, output: Path | None) -> No
         return
     output.write_bytes(content)
     session.note(f"{output} written. Check it with `auditor verify {output}`.")
+
+
+@report.command("ml-bom")
+@click.argument("subject", metavar="AUDIT_OR_CARD|NAME@VERSION")
+@click.option("-o", "--output", type=OUTPUT, help="Where to write it (default: standard output).")
+@pass_session
+def ml_bom(session: Session, subject: str, output: Path | None) -> None:
+    """A CycloneDX 1.6 bill of materials: of a report card, with what was measured, or of a model version alone."""
+    name, at, version = subject.partition("@")
+    if at:
+        path = f"models/{quote(name, safe='')}/versions/{quote(version, safe='')}/ml-bom"
+    else:
+        path = f"cards/{card_id(session, subject)}/ml-bom"
+    content = session.client.get(path).content
+    if output is None:
+        click.echo(content.decode(), nl=False)
+        return
+    output.write_bytes(content)
+    session.note(f"{output} written.")
 
 
 def card_id(session: Session, audit_or_card: str) -> str:

@@ -23,9 +23,12 @@ from auditor.ledger import services as ledger
 from auditor.policies import rules
 from auditor.policies.models import PolicyVersion
 from auditor.policies.services import document
+from auditor.registry.models import ModelVersion
 from auditor.reports import build, charts, queries
+from auditor.reports import ml_bom as bill
 from auditor.reports import pdf as printing
 from auditor.reports.models import CardStatus, Decision, ReportCard, Review, Verdict
+from evaluations.intake.model_notes import find_licence
 
 log = logging.getLogger(__name__)
 LEDGER_KIND = "report_card"
@@ -150,6 +153,53 @@ def pdf(card: ReportCard) -> bytes:
     ReportCard.objects.filter(pk=card.pk, pdf_sha256="").update(pdf_sha256=sha256)
     card.refresh_from_db(fields=["pdf_sha256"])
     return store.get(card.pdf_sha256)
+
+
+def ml_bom(card: ReportCard) -> bytes:
+    """The card's model as a CycloneDX ML-BOM, with what was measured of it."""
+    stated = json.loads(card.canonical)
+    return bill.ml_bom(
+        _bill_subject(
+            card.audit.model_version,
+            model=stated["model"],
+            digest=card.digest,
+            issued_at=stated["issued_at"],
+            software=stated["software"],
+            card=stated,
+        )
+    )
+
+
+def version_ml_bom(version: ModelVersion) -> bytes:
+    """A model version as a CycloneDX ML-BOM, as it was registered."""
+    return bill.ml_bom(
+        _bill_subject(
+            version,
+            model=queries.model_facts(version),
+            digest=version.digest,
+            issued_at=ledger.rfc3339(version.created_at),
+            software={"name": "model-auditor", "version": auditor.__version__},
+        )
+    )
+
+
+def _bill_subject(version: ModelVersion, **facts: Any) -> bill.Subject:
+    paths = [file["path"] for file in version.files]
+    try:
+        licence = find_licence(store.model_folder(version.digest), paths)
+    except OSError as error:
+        raise conflict(
+            "files_missing", f"The files of {version} cannot be read in the store: {error.strerror}."
+        ) from error
+    parent = version.parent
+    return bill.Subject(
+        **facts,
+        licence=licence.name if licence else "",
+        spdx=bool(licence and licence.spdx),
+        parent={"name": parent.model.name, "version": parent.version, "digest": parent.digest}
+        if parent
+        else None,
+    )
 
 
 @transaction.atomic

@@ -21,6 +21,7 @@ urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("models/", models.index, name="model_list"),
     path("models/<slug:name>/", models.detail, name="model_detail"),
+    path("models/<slug:name>/<str:version>/ml-bom/", models.as_ml_bom, name="model_ml_bom"),
     path("audits/new/", audits.new, name="audit_new"),
     path("audits/<str:audit_id>/", audits.detail, name="audit_detail"),
     path("audits/<str:audit_id>/live/", audits.live, name="audit_live"),
@@ -28,6 +29,7 @@ urlpatterns = [
     path("cards/<str:card_id>/", cards.detail, name="card_detail"),
     path("cards/<str:card_id>/pdf/", cards.as_pdf, name="card_pdf"),
     path("cards/<str:card_id>/json/", cards.as_json, name="card_json"),
+    path("cards/<str:card_id>/ml-bom/", cards.as_ml_bom, name="card_ml_bom"),
     path("cards/<str:card_id>/decision/", cards.decide, name="card_decide"),
     path("cards/<str:card_id>/evaluations/<str:item>/", evaluations.detail, name="evaluation_detail"),
     path(

@@ -76,7 +76,11 @@ class Service:
             if number not in self.cards:
                 return problem(404, "not_found", f"There is no report card “{number}” that you can see.")
             card = self.cards[number]
-            content = {"": card, "bundle": {"schema": "evidence-bundle/1", "card": card, "proof": {}}}
+            content = {
+                "": card,
+                "bundle": {"schema": "evidence-bundle/1", "card": card, "proof": {}},
+                "ml-bom": {"bomFormat": "CycloneDX"},
+            }
             return httpx.Response(
                 200, content=b"%PDF-1.7" if form == "pdf" else canonical_json(content[form])
             )

@@ -35,6 +35,16 @@ def test_the_json_report_carries_its_proof(auditor: CommandLine, service: Servic
     assert set(json.loads(auditor("report", "json", "rc_1").out)) == {"schema", "card", "proof"}
 
 
+@pytest.mark.parametrize("of", ["aud_1", "rc_1"])
+def test_a_bill_of_materials_is_printed_or_written(
+    auditor: CommandLine, service: Service, tmp_path: Path, of: str
+) -> None:
+    audit_with(service, "rc_1")
+    assert json.loads(auditor("report", "ml-bom", of).out) == {"bomFormat": "CycloneDX"}
+    assert auditor("report", "ml-bom", of, "-o", tmp_path / "bom.json").out == ""
+    assert json.loads((tmp_path / "bom.json").read_bytes()) == {"bomFormat": "CycloneDX"}
+
+
 @pytest.mark.parametrize(
     ("cards", "words"), [((), "no report card yet"), (("rc_1", "rc_2"), "name one: rc_1 (rc_1)")]
 )

@@ -14,6 +14,7 @@ from auditor.core.access import fetch
 from auditor.core.canonical import canonical_json
 from auditor.reports import services
 from auditor.reports.gate import gate
+from auditor.reports.ml_bom import MEDIA_TYPE
 from auditor.reports.models import ReportCard
 
 router = Router(tags=["Report cards"])
@@ -79,6 +80,24 @@ def pdf(request: Caller, card_id: str) -> HttpResponse:
     response = HttpResponse(services.pdf(found), content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="report-{found.pk}.pdf"'
     return response
+
+
+@router.get(
+    "/cards/{card_id}/ml-bom",
+    summary="The model and what was measured of it as a CycloneDX 1.6 ML-BOM",
+    operation_id="get_card_ml_bom",
+    openapi_extra={
+        "responses": {
+            200: {
+                "description": "OK",
+                "content": {"application/vnd.cyclonedx+json": {"schema": {"type": "object"}}},
+            }
+        }
+    },
+)
+def ml_bom(request: Caller, card_id: str) -> HttpResponse:
+    found = fetch(request.auth, ReportCard, pk=card_id)
+    return HttpResponse(services.ml_bom(found), content_type=MEDIA_TYPE)
 
 
 @router.get("/gate", response=GateOut, summary="May this model be deployed?", operation_id="get_gate")

@@ -17,6 +17,8 @@ from auditor.api.v1.teams import team_named
 from auditor.core.access import fetch, visible
 from auditor.registry import credentials, services
 from auditor.registry.models import EndpointCredential, Model, ModelVersion
+from auditor.reports.ml_bom import MEDIA_TYPE
+from auditor.reports.services import version_ml_bom
 from evaluations.spec import Modality
 
 router = Router(tags=["Registry"])
@@ -175,6 +177,24 @@ def _credential_out(stored: EndpointCredential) -> CredentialOut:
     return CredentialOut(
         origin=stored.origin, header=stored.header, set_by=str(stored.set_by), set_at=stored.set_at
     )
+
+
+@router.get(
+    "/models/{name}/versions/{version}/ml-bom",
+    summary="A model version as a CycloneDX 1.6 ML-BOM",
+    operation_id="get_model_version_ml_bom",
+    openapi_extra={
+        "responses": {
+            200: {
+                "description": "OK",
+                "content": {"application/vnd.cyclonedx+json": {"schema": {"type": "object"}}},
+            }
+        }
+    },
+)
+def ml_bom(request: Caller, name: str, version: str) -> HttpResponse:
+    found = fetch(request.auth, ModelVersion, model__name=name, version=version)
+    return HttpResponse(version_ml_bom(found), content_type=MEDIA_TYPE)
 
 
 @router.put(

@@ -17,6 +17,7 @@ from auditor.core.access import Principal, fetch
 from auditor.core.canonical import canonical_json
 from auditor.core.errors import DomainError
 from auditor.reports import services
+from auditor.reports.ml_bom import MEDIA_TYPE
 from auditor.reports.models import CardStatus, ReportCard, Review
 from auditor.web import cardview
 from auditor.web.who import principal
@@ -95,6 +96,14 @@ def as_json(request: HttpRequest, card_id: str) -> HttpResponse:
 def as_pdf(request: HttpRequest, card_id: str) -> HttpResponse:
     row = fetch(principal(request), ReportCard, pk=card_id)
     return _file(services.pdf(row), "application/pdf", f"{row.pk}.pdf")
+
+
+@login_required
+@require_safe
+def as_ml_bom(request: HttpRequest, card_id: str) -> HttpResponse:
+    """The model and what was measured of it as a CycloneDX bill of materials."""
+    row = fetch(principal(request), ReportCard, pk=card_id)
+    return _file(services.ml_bom(row), MEDIA_TYPE, f"{row.pk}.cdx.json")
 
 
 def _file(content: bytes, media_type: str, name: str) -> HttpResponse:

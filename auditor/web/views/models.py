@@ -15,6 +15,8 @@ from auditor.core.access import fetch, visible
 from auditor.core.errors import DomainError
 from auditor.registry import endpoints, quarantine
 from auditor.registry.models import EndpointCredential, Model, ModelVersion
+from auditor.reports import services
+from auditor.reports.ml_bom import MEDIA_TYPE
 from auditor.reports.models import ReportCard
 from auditor.web import overview
 from auditor.web.forms import audit_form
@@ -69,6 +71,21 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
         "form": audit_form(who, model=model) if versions and who.may("submit", model.team_id) else None,
     }
     return render(request, "models/detail.html", context)
+
+
+@login_required
+@require_safe
+def as_ml_bom(request: HttpRequest, name: str, version: str) -> HttpResponse:
+    """One version as a CycloneDX bill of materials, as it was registered."""
+    found = fetch(principal(request), ModelVersion, model__name=name, version=version)
+    return HttpResponse(
+        services.version_ml_bom(found),
+        content_type=MEDIA_TYPE,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}-{version}.cdx.json"',
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
 
 
 def _served(versions: list[ModelVersion]) -> EndpointSpec | None:
