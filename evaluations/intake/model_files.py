@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from evaluations.intake import model_texts
-from evaluations.intake.formats import endpoint, onnx, safetensors, skops, trees
+from evaluations.intake.formats import endpoint, lightgbm_text, onnx, safetensors, skops, trees
 from evaluations.intake.formats.fault import Fault
 from evaluations.intake.magic import HEAD, TAIL, Content, ends_as_zip, sniff
 from evaluations.intake.model_folder import pickle
@@ -129,7 +129,7 @@ def _endpoint(file: BinaryIO, size: int, name: str) -> ModelFormat:
 
 
 def _lightgbm(file: BinaryIO, size: int, name: str) -> ModelFormat:
-    trees.check_lightgbm_text(model_texts.read(file, size))
+    lightgbm_text.check(model_texts.read(file, size))
     return ModelFormat.LIGHTGBM
 
 

@@ -120,6 +120,11 @@ def pickle_without_an_end_named_readme(folder: Path, marker: Path) -> None:
     text_model(folder, README__md=payload(marker, 0)[:-1] + b"\nThe model is described here.")
 
 
+@hostile("pickle", "README.md")
+def pickle_behind_a_number_that_only_pickle_reads(folder: Path, marker: Path) -> None:
+    text_model(folder, README__md=f"I0x1\n0cos\nsystem\n(S'touch {marker}'\ntR.")
+
+
 @hostile("pickle", "LICENSE")
 def pickle_by_inst_named_licence(folder: Path, marker: Path) -> None:
     text_model(folder, LICENSE=f"(S'touch {marker}'\nios\nsystem\n.")
@@ -771,6 +776,56 @@ def lightgbm_that_reads_beyond_its_table(folder: Path, marker: Path) -> None:
     model = lightgbm_json()
     model["tree_info"][0]["tree_structure"]["split_feature"] = 10**9
     put(folder, "model.json", json.dumps(model).encode())
+
+
+LIGHTGBM = """tree
+version=v4
+num_class=1
+num_tree_per_iteration=1
+max_feature_idx=1
+objective=binary
+feature_names=a b
+tree_sizes=SIZE
+
+Tree=0
+num_leaves=2
+num_cat=0
+split_feature=0
+threshold=0.5
+decision_type=2
+left_child=-1
+right_child=-2
+leaf_value=0.1 -0.1
+
+
+end of trees
+"""
+
+
+def lightgbm_text(old: str = "", new: str = "") -> bytes:
+    text = LIGHTGBM.replace(old, new) if old else LIGHTGBM
+    size = text.index("end of trees") - text.index("Tree=0")
+    return text.replace("SIZE", str(size)).encode()
+
+
+@hostile("lightgbm", "model.txt", modality="tabular")
+def lightgbm_text_that_points_outside_its_tree(folder: Path, marker: Path) -> None:
+    put(folder, "model.txt", lightgbm_text("left_child=-1", "left_child=1000000"))
+
+
+@hostile("lightgbm", "model.txt", modality="tabular")
+def lightgbm_text_that_reads_beyond_its_table(folder: Path, marker: Path) -> None:
+    put(folder, "model.txt", lightgbm_text("split_feature=0", "split_feature=1000000"))
+
+
+@hostile("lightgbm", "model.txt", modality="tabular")
+def lightgbm_text_of_a_tree_that_lies_elsewhere(folder: Path, marker: Path) -> None:
+    put(folder, "model.txt", lightgbm_text("tree_sizes=SIZE", "tree_sizes=1000000000"))
+
+
+@hostile("lightgbm", "model.txt", modality="tabular")
+def lightgbm_text_of_categories_that_are_not_there(folder: Path, marker: Path) -> None:
+    put(folder, "model.txt", lightgbm_text("decision_type=2", "decision_type=1"))
 
 
 @hostile("json_deep", "model.json", modality="tabular")

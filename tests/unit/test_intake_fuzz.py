@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evaluations.intake.inspection import Accepted, Refused, inspect_model
 from tests.model_files import hugging_face, safetensors_bytes, skops_bytes
 from tests.unit.honest_artefacts import CHAT
-from tests.unit.hostile_artefacts import lightgbm_json, onnx_model, xgboost_json
+from tests.unit.hostile_artefacts import lightgbm_json, lightgbm_text, onnx_model, xgboost_json
 
 SEEDS = {
     "model.safetensors": safetensors_bytes(),
@@ -21,6 +21,7 @@ SEEDS = {
     "model.skops": skops_bytes(),
     "model.json": json.dumps(xgboost_json()).encode(),
     "dump/model.json": json.dumps(lightgbm_json()).encode(),
+    "model.txt": lightgbm_text(),
     "tokenizer_config.json": json.dumps({"chat_template": CHAT}).encode(),
     "endpoint.json": b'{"schema": "endpoint/1", "protocol": "rest", "url": "https://models.example.org", "rest": {}}',
     "ids.json": b'{"users": ["a", 1], "items": ["x"]}',

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 from evaluations.intake.formats.fault import Fault
 from evaluations.spec import ModelFormat
 
 _BOOSTERS = ("gbtree", "dart", "gblinear")
-_VERSION = re.compile(r"v[1-9]\d{0,2}")
 MAX_COLUMNS = 10_000_000
 MAX_OUTPUTS = 100_000  # classes or targets: XGBoost makes room for all of them at once
 _NUMBERS = ("split_conditions", "base_weights", "loss_changes", "sum_hessian")  # of an XGBoost tree
@@ -119,22 +117,3 @@ def _check_structure(root: Any, columns: int) -> None:
         if isinstance(node["threshold"], float) and math.isnan(node["threshold"]):
             raise ValueError("a node splits at what is no number")
         pending += [node["left_child"], node["right_child"]]
-
-
-def check_lightgbm_text(text: str) -> None:
-    """Raise Fault `lightgbm` unless `text` is what Booster.save_model writes, as far as its frame tells."""
-    lines = text.splitlines()
-    head = dict(line.split("=", 1) for line in lines[1:50] if "=" in line)
-    grown = sum(line.startswith("Tree=") for line in lines)
-    announced = len(head.get("tree_sizes", "").split())
-    if (
-        lines[:1] != ["tree"]
-        or not _VERSION.fullmatch(head.get("version", ""))
-        or "feature_names" not in head
-        or "end of trees" not in lines
-        or grown != announced
-    ):
-        raise Fault(
-            "lightgbm",
-            "This is not a whole LightGBM model. Save it again: Booster.save_model('model.txt').",
-        )
