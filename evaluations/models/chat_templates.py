@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from evaluations.models.transcripts import without_system
+from evaluations.models.transcripts import is_unicode, without_system
 from evaluations.spec import EvaluationError
 
 STEPS = 1_000_000  # lines and calls of one rendering; honest ones take some hundred a message
@@ -27,7 +27,7 @@ def render(tokenizer: Any, given: Sequence[dict[str, str]]) -> tuple[str | None,
     A template that refuses a system message is given it within the user's first. Raises `chat_template` for one
     that takes too much, or reaches for what the sandbox keeps from it.
     """
-    from jinja2.exceptions import SecurityError, TemplateError
+    from jinja2.exceptions import SecurityError
 
     tries = [list(given)]
     if any(message["role"] == "system" for message in given):
@@ -46,8 +46,11 @@ def render(tokenizer: Any, given: Sequence[dict[str, str]]) -> tuple[str | None,
             raise EvaluationError(
                 "chat_template", f"The model's chat template reaches for what Jinja's sandbox keeps. {ADVICE}"
             ) from error
-        except (TemplateError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        except Exception as error:  # noqa: BLE001  # foreign code may raise whatever it likes
             complaint = complaint or str(error)[:200]
+            continue
+        if not is_unicode(text):
+            complaint = complaint or "it writes halves of characters."
             continue
         if len(text) > CHARACTERS:
             raise EvaluationError(

@@ -47,6 +47,12 @@ def calls_of(listed: Any) -> tuple[ToolCall, ...]:
         function = function if isinstance(function, dict) else call
         name, arguments = function.get("name"), function.get("arguments", "")
         if isinstance(name, str) and name:
-            written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-            found.append(ToolCall(name, written))
+            found.append(ToolCall(name, arguments if isinstance(arguments, str) else _written(arguments)))
     return tuple(found)
+
+
+def _written(arguments: Any) -> str:
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except (ValueError, RecursionError):  # nested too deep, or a number too long to write
+        return ""

@@ -60,3 +60,12 @@ def plain(conversation: Sequence[Turn], system: str = "") -> str:
 def ending(settings: GenerationSettings) -> GenerationSettings:
     """Settings for a plain transcript: the message ends where the model would go on as the user."""
     return settings.model_copy(update={"stop": (*settings.stop, f"\n{USER}"), "system": ""})
+
+
+def is_unicode(text: str) -> bool:
+    """Whether it can be written down: JSON and templates may hold halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

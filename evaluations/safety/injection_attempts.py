@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,7 +106,8 @@ class Attempts:
         """Rows of one cluster; without one rows of the same words."""
         if self.data.clusters is not None:
             return str(self.data.clusters[row])
-        return f"{self.data.texts[row]}\0{self.contexts[row]}"
+        said = f"{self.data.texts[row]}\0{self.contexts[row]}"  # hashed: NumPy gives each text the room of the longest
+        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _attempt(
         self,

@@ -122,6 +122,23 @@ def test_a_conversation_that_a_template_does_not_take_is_an_error_of_its_row_alo
 
 
 @pytest.mark.parametrize(
+    "template",
+    [
+        "{{ '{0}{1}'.format('a') }}",
+        "{% break %}",
+        "{% for i in [1] %}" * 25 + "{% endfor %}" * 25,
+        "{{ cycler() }}",
+        "{{ '\\ud800' }}",  # half a character
+        "{{ 1 // 0 }}",
+    ],
+)
+def test_whatever_a_template_raises_is_an_error_of_the_row(tmp_path: Path, template: str) -> None:
+    (made,) = model_with(tmp_path, template).converse([ALONE], GREEDY, [0])
+    assert made.status == "error"
+    assert "does not take this conversation" in made.reason
+
+
+@pytest.mark.parametrize(
     ("template", "said"),
     [
         (
