@@ -35,6 +35,7 @@ class AppliesWhen(Part):
 
     modality: tuple[Modality, ...] = ()
     roles: tuple[Role, ...] = ()
+    without: tuple[Role, ...] = ()  # only data with no column of these roles: made for another question
     parent: bool = False  # only versions that name a parent
     format: tuple[ModelFormat, ...] = ()  # only such files: gradients need weights, for instance
 
@@ -42,6 +43,7 @@ class AppliesWhen(Part):
         return (
             (not self.modality or facts.modality in self.modality)
             and set(self.roles) <= facts.roles
+            and not set(self.without) & facts.roles
             and (facts.parent or not self.parent)
             and (not self.format or facts.format in self.format)
         )

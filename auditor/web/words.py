@@ -83,6 +83,9 @@ def applies_to(when: AppliesWhen) -> str:
     if when.roles:
         roles = _(", ").join(role_name(r) for r in when.roles)
         parts.append(_("only where the data have a column with the role: %(roles)s") % {"roles": roles})
+    if when.without:
+        roles = _(", ").join(role_name(r) for r in when.without)
+        parts.append(_("only where the data have no column with the role: %(roles)s") % {"roles": roles})
     if when.parent:
         parts.append(_("only for versions that name a parent"))
     if when.format:

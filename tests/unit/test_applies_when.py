@@ -22,6 +22,8 @@ IMAGES = Facts(
         ({"modality": ["tabular"]}, False),
         ({"roles": ["target"]}, True),
         ({"roles": ["target", "sensitive"]}, False),
+        ({"roles": ["target"], "without": ["sensitive", "context"]}, True),
+        ({"without": ["context", "target"]}, False),
         ({"parent": True}, False),
         ({"format": ["safetensors"]}, True),
         ({"format": ["onnx", "endpoint"]}, False),
