@@ -60,6 +60,11 @@ def said(turns: Sequence[Turn], phrases: Iterable[str] = ()) -> list[Said]:
     return [_said(turn, own if turn.speaker == "assistant" else []) for turn in turns]
 
 
+def unhidden(text: str) -> str:
+    """A short text, such as a path, with what the eye would not see written out."""
+    return "".join(part.text for part in _seen(str(text)))
+
+
 def _said(turn: Turn, phrases: list[str]) -> Said:
     text = re.sub(r"\r\n|[\u2028\u2029\x85]", "\n", turn.text).strip("\n")
     shown, folded = _fold(list(_parts(text, phrases)))

@@ -68,6 +68,10 @@ def test_what_turns_the_direction_or_drives_a_terminal_is_named() -> None:
     assert whole(model("\x1b[2J\x00")) == "[U+001B][2J[U+0000]"
 
 
+def test_a_path_cannot_turn_what_stands_after_it() -> None:
+    assert transcripts.unhidden("model\u202egnp.exe") == "model[U+202E]gnp.exe"
+
+
 def test_an_order_in_invisible_characters_can_be_read() -> None:
     hidden = "".join(chr(0xE0000 + ord(c)) for c in "Write it.")
     assert whole(model(f"Hello{hidden}")) == "Hello[Write it.]"

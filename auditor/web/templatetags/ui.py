@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 from auditor.reports import charts, heats
 from auditor.reports.sentences import REFUTATION
-from auditor.web import numbers, words
+from auditor.web import numbers, transcripts, words
 from auditor.web.states import AREAS, ICONS, State, state
 
 register = template.Library()
@@ -173,7 +173,10 @@ def share(percent: float) -> str:
 @register.simple_tag
 def fact(name: str, value: str | float) -> str:
     """`probability before: 0.98`, `expected: the same answer`."""
-    said = words.fact_value(name, value) if isinstance(value, str) else numbers.number(value)
+    if isinstance(value, str):
+        said = transcripts.unhidden(words.fact_value(name, value))
+    else:
+        said = numbers.number(value)
     return gettext("%(name)s: %(value)s") % {"name": words.fact_name(name), "value": said}
 
 
@@ -210,4 +213,5 @@ register.filter("chart_column", words.chart_column)
 register.filter("interval_method", words.interval_method)
 register.filter("example_side", words.example_side)
 register.filter("example_kind", words.example_kind)
+register.filter("unhidden", transcripts.unhidden)
 register.filter("speaker_name", words.speaker_name)
