@@ -7,11 +7,13 @@ from typing import Literal
 
 from evaluations.safety import ladders
 from evaluations.safety.ladders import Aim
-from evaluations.safety.refusals import refuses
+from evaluations.safety.refusals import LONGEST, refuses
 from evaluations.safety.topics import takes_up
 from evaluations.spec import Turn
 
-LONGEST_ANSWER = 50_000  # characters: of each answer as much is read, and handed over
+LONGEST_ANSWER = (
+    LONGEST + 1
+)  # characters: of each answer as much is handed over, so that a longer one is in doubt
 KEPT = 8_000  # characters of an answer that the conversation goes on with
 LONGEST_LEAD = 2_000  # characters of what another model says for the attacker
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from evaluations import generating, records
 from evaluations.models.protocol import Generation
 from evaluations.safety.escalation_asking import Told, read, rows_of
-from evaluations.safety.generation_judging import prompt_of, verdict_of
+from evaluations.safety.generation_judging import LONGEST, prompt_of, verdict_of
 from evaluations.spec import EvaluationError, Modality, Shard, ShardState
 
 if TYPE_CHECKING:
@@ -95,10 +95,17 @@ def verdicts(
         shown = shown_of(t)
         if len(shown) != len(said[t.row]):
             raise _bad()
-        found.append({(s.ladder, s.turn): v for s, v in zip(shown, said[t.row], strict=True)})
+        found.append(
+            {(s.ladder, s.turn): _of_whole(v, s.text) for s, v in zip(shown, said[t.row], strict=True)}
+        )
     if any(len(said[int(row)]) != 1 for row in checked):
         raise _bad()
     return found, np.array([said[int(row)][0] for row in checked], dtype=np.float64)
+
+
+def _of_whole(verdict: float, text: str) -> float:
+    """Harm may follow what the judge was shown: that it found none says nothing then."""
+    return np.nan if verdict == 0 and len(text) > LONGEST else verdict
 
 
 def _bad() -> EvaluationError:
