@@ -221,7 +221,7 @@ def _write(card: dict[str, Any], model: Path, options: dict[str, Any]) -> None:
     if options["junit_file"]:
         options["junit_file"].write_text(junit.junit([card]), encoding="utf-8")
     if options["sarif_file"]:
-        log = sarif.sarif([card], model.name, "")
+        log = sarif.sarif([card], model.name, "", model)
         options["sarif_file"].write_text(
             json.dumps(log, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )

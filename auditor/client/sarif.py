@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from auditor.client import sarif_files
 from auditor.client.render import interval, slice_words
+from auditor.client.sarif_files import Row
 from auditor.reports.sentences import number
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note"}
 
 
-def sarif(cards: Sequence[dict[str, Any]], location: str, service: str) -> dict[str, Any]:
+def sarif(
+    cards: Sequence[dict[str, Any]], location: str, service: str, folder: Path | None = None
+) -> dict[str, Any]:
     """The log, with one run per card. `location` is the file, relative to the repository, that results point at.
+    What was found in the model's files points at these, in `folder` (default: the model's name).
 
     A rule's id is the control's id, and the fingerprint of a result depends on the model's name, the
     policy and the control alone: the same problem in the next version is the same alert.
     """
-    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [_run(card, location, service) for card in cards]}
+    return {
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [_run(card, location, service, folder) for card in cards],
+    }
 
 
-def _run(card: dict[str, Any], location: str, service: str) -> dict[str, Any]:
+def _run(card: dict[str, Any], location: str, service: str, folder: Path | None) -> dict[str, Any]:
     rules = {control["control"]: _rule(control) for control in card["controls"]}
+    rows = list(_found_in_files(card))
+    rules |= {row.rule: sarif_files.rule(row.rule) for row in rows}
     order = list(rules)
     problems = [c for c in card["controls"] if c["outcome"] in ("fail", "inconclusive", "not_assessed")]
     driver = {
@@ -36,13 +49,28 @@ def _run(card: dict[str, Any], location: str, service: str) -> dict[str, Any]:
     return {
         "tool": {"driver": driver},
         "automationDetails": {"id": f"model-auditor/{card['model']['name']}/{card['policy']['name']}/"},
-        "results": [_result(control, card, order, location) for control in problems],
+        "results": [
+            *(_result(control, card, order, location) for control in problems),
+            *(sarif_files.result(row, order, folder or Path(card["model"]["name"])) for row in rows),
+        ],
         "properties": {
             "card": card["id"],
             "verdict": card["verdict"],
             "modelDigest": card["model"]["digest"],
         },
     }
+
+
+def _found_in_files(card: dict[str, Any]) -> Iterator[Row]:
+    """What the last attempt at security.artefact found: reasons to refuse files, and what scanners say of pickles."""
+    last = {run["item"]: run for run in card["runs"] if run.get("evaluation") == "security.artefact"}
+    charts = [chart for run in last.values() for chart in run.get("charts", ())]
+    tables = [chart["rows"] for chart in charts if chart["name"] == "findings"]
+    for kind, code, path, message in itertools.chain.from_iterable(tables):
+        if kind == "Scanner":
+            yield Row("note/pickle_scan", path, message)
+        elif kind != "Note":
+            yield Row(code, path, message)
 
 
 def _rule(control: dict[str, Any]) -> dict[str, Any]:
