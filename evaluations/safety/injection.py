@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
 
 from evaluations.planning import shards
+from evaluations.safety.generation import LETTERS_A_TOKEN
 from evaluations.safety.injection_rule import RULE
 from evaluations.spec import (
     Access,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
 
 SHARD_ROWS = 128  # several texts a row: what is lost when a run is killed
+INSTRUCTION = 170  # letters of what is smuggled in, at most
 PLACE = "{canary}"
 SHORTEST = 6  # letters and digits of a secret that the tester states
 EXACT = (
@@ -278,10 +281,13 @@ class Injection:
 
         kinds = 4 if params.tools else 3  # direct, indirect, system message, tools
         queries = data_rows * (1 + kinds * params.attempts)  # at most: not every data set has documents
+        beside = len(params.settings.system) + len(params.rule) + len(params.prompt) + INSTRUCTION
+        letters = queries * beside + data_rows * params.attempts * len(params.tools)
         return Plan(
             shards=shards(data_rows, SHARD_ROWS),
             expected_queries=queries,
             expected_output_tokens=queries * params.settings.max_new_tokens,
+            more_input_tokens=ceil(letters / LETTERS_A_TOKEN),
             smallest_detectable_effect=smallest_detectable_effect(data_rows, p=0.01),
         )
 

@@ -22,6 +22,7 @@ from evaluations.models.protocol import Generation
 from evaluations.runner import run_request
 from evaluations.safety import injection_canaries as canaries
 from evaluations.safety import injection_texts as texts
+from evaluations.safety.generation import LETTERS_A_TOKEN
 from evaluations.safety.injection import InjectionParams
 from evaluations.safety.injection_asking import COLUMNS
 from evaluations.spec import (
@@ -687,6 +688,19 @@ def test_calls_nested_without_end_are_read_as_text() -> None:
     for _ in range(5_000):
         deep = [deep]
     assert tool_calls.calls_of([{"name": "a", "arguments": deep}]) == (tool_calls.ToolCall("a", ""),)
+
+
+@pytest.mark.parametrize("tools", ["", injected.TOOLS])
+def test_a_forecast_counts_what_is_read_beside_the_rows(tools: str, tmp_path: Path) -> None:
+    table = injected.tasks(6)
+    with serving(calling) as service:
+        measured(service, tmp_path, table, injected.ROLES, attempts=2, tools=tools)
+    asked = [json.dumps(m["content"], ensure_ascii=False) for _, b in service.seen for m in b["messages"]]
+    offered = sum(len(json.dumps(body["tools"])) for _, body in service.seen if "tools" in body)
+    plan = INJECTION.plan(6, InjectionParams(attempts=2, tools=tools))
+    rows = sum(len(t) + len(p) for t, p in zip(table.text, table.passage, strict=True)) / 6
+    read = rows * plan.expected_queries / LETTERS_A_TOKEN + plan.more_input_tokens
+    assert 1 <= read / ((sum(map(len, asked)) + offered) / LETTERS_A_TOKEN) < 1.5
 
 
 def test_a_model_that_takes_no_messages_is_refused(tmp_path: Path) -> None:
