@@ -173,11 +173,8 @@ def share(percent: float) -> str:
 @register.simple_tag
 def fact(name: str, value: str | float) -> str:
     """`probability before: 0.98`, `expected: the same answer`."""
-    if isinstance(value, str):
-        said = transcripts.unhidden(words.fact_value(name, value))
-    else:
-        said = numbers.number(value)
-    return gettext("%(name)s: %(value)s") % {"name": words.fact_name(name), "value": said}
+    said = words.fact_value(name, value) if isinstance(value, str) else numbers.number(value)
+    return gettext("%(name)s: %(value)s") % {"name": words.fact_name(name), "value": transcripts.unhidden(said)}
 
 
 @register.simple_tag
