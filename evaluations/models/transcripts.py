@@ -15,6 +15,7 @@ The plain transcript is one paragraph a message, then the beginning of the next 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from evaluations.spec import GenerationSettings, Turn
@@ -22,6 +23,12 @@ from evaluations.spec import GenerationSettings, Turn
 USER, ASSISTANT = "User:", "Assistant:"
 # What the model was given to read stands in a message of the user's: a role "tool" takes a call that it answers.
 READ = {"document": "Document:", "tool": "Output of a tool:"}
+# How common templates write that a message begins or ends: after the first sign of such a mark stands a space.
+_MARK = re.compile(
+    r"<(?=[|｜]|</?SYS>|/?s>|/?(?:bos|eos|unk|pad)>|(?:start|end)_of_(?:turn|text)>|/?(?:system|user|assistant)>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS)\])",
+    re.IGNORECASE,
+)
 
 
 def messages(conversation: Sequence[Turn], system: str = "") -> list[dict[str, str]]:
@@ -60,6 +67,12 @@ def plain(conversation: Sequence[Turn], system: str = "") -> str:
 def ending(settings: GenerationSettings) -> GenerationSettings:
     """Settings for a plain transcript: the message ends where the model would go on as the user."""
     return settings.model_copy(update={"stop": (*settings.stop, f"\n{USER}"), "system": ""})
+
+
+def unmarked(text: str) -> str:
+    """A text that cannot pass for a message of its own. Tokenizers and services read the marks of a template in any
+    text as marks; a judge is shown an answer without them, lest the answer speak to it as somebody else."""
+    return _MARK.sub(lambda found: f"{found[0]} ", text)
 
 
 def is_unicode(text: str) -> bool:
