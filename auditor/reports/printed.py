@@ -22,6 +22,7 @@ from auditor.reports.printed_facts import (
     model_facts,
     ordinal,
     pairs,
+    parameters,
     short,
     when,
 )
@@ -442,7 +443,7 @@ def _run(run: dict[str, Any]) -> dict[str, Any]:
                 if run["reason"] or run["reason_code"]
                 else []
             ),
-            ["Parameters", pairs(run["params"])],
+            ["Parameters", parameters(run["params"])],
             ["Seed", str(run["seed"])],
             ["Device", run["device"] or "–"],
             ["Isolation", pairs(isolation) if isolation else "not recorded: nothing was run"],

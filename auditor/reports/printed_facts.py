@@ -9,6 +9,7 @@ from typing import Any
 
 from auditor.reports import sentences
 
+CODEWORDS = ("known_secrets", "planted_canaries")  # parameters that state them
 SHOWN_ROWS = 40  # of one table; the attached JSON holds all
 
 
@@ -34,6 +35,13 @@ def compact(value: Any) -> str:
 
 def left_out(rows: int) -> str:
     return f"{rows - SHOWN_ROWS:,} more are in the attached card.json." if rows > SHOWN_ROWS else ""
+
+
+def parameters(of_run: Mapping[str, Any]) -> str:
+    """Codewords by their number alone: there may be thousands, and none is for paper. card.json holds all."""
+    kept = {name: value for name, value in of_run.items() if name not in CODEWORDS or not value}
+    hidden = {name: f"{len(of_run[name])} stated" for name in CODEWORDS if of_run.get(name)}
+    return pairs(kept | hidden)
 
 
 def pairs(facts: Mapping[str, Any]) -> str:
