@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from auditor.reports import sentences
 from evaluations import catalogue
 from evaluations.spec import EvaluationError
 
@@ -15,12 +16,12 @@ SHOWN_REASONS = 6  # under a table
 
 @dataclass(frozen=True)
 class SliceTable:
-    """The groups of one column (rows, worst first) by metric (columns)."""
+    """The groups of one column (rows, worst first; the steps of a scale in their order) by metric (columns)."""
 
     column: str
     metrics: list[Json]  # one of each, for the headings
     rows: list[tuple[str, list[Json | None]]]
-    sorted_by: str  # title of the metric that the order follows
+    sorted_by: str  # title of the metric that the order follows; "" for the order of a scale
     reasons: list[tuple[str, str]]  # status and reason of what has no value, each once
 
 
@@ -34,15 +35,22 @@ def overall(run: Json, card: Json) -> list[Json]:
 
 
 def slice_tables(run: Json) -> list[SliceTable]:
-    """One table for each column that has groups. Groups stand worst first by the first metric with a direction."""
+    """One table for each column that has groups. Groups stand worst first by the first metric with a direction.
+
+    Those that an evaluation counts, such as messages, keep their order.
+    """
     columns = dict.fromkeys(m["slice"].partition("=")[0] for m in run["metrics"] if "=" in m["slice"])
     return [
-        _table(column, [m for m in run["metrics"] if m["slice"].startswith(f"{column}=")])
+        _table(
+            column,
+            [m for m in run["metrics"] if m["slice"].startswith(f"{column}=")],
+            own=column in sentences.OWN_COLUMNS.get(run["evaluation"], {}),
+        )
         for column in columns
     ]
 
 
-def _table(column: str, metrics: list[Json]) -> SliceTable:
+def _table(column: str, metrics: list[Json], *, own: bool) -> SliceTable:
     heads = list({m["name"]: m for m in metrics}.values())
     key = next((h for h in heads if h["direction"] != "context"), heads[0])
     cells = {(m["slice"], m["name"]): m for m in metrics}
@@ -53,9 +61,17 @@ def _table(column: str, metrics: list[Json]) -> SliceTable:
         return (value is None, sign * (value or 0.0))
 
     groups = sorted(dict.fromkeys(m["slice"] for m in metrics), key=badness)
+    counted = own and all(_place(group).isdecimal() for group in groups)
+    if counted:
+        groups.sort(key=lambda group: int(_place(group)))
     rows = [(group.partition("=")[2], [cells.get((group, h["name"])) for h in heads]) for group in groups]
     gone = dict.fromkeys((str(m["status"]), str(m["reason"])) for m in metrics if m["value"] is None)
-    return SliceTable(column, heads, rows, key.get("title") or key["name"], list(gone)[:SHOWN_REASONS])
+    by = "" if counted else key.get("title") or key["name"]
+    return SliceTable(column, heads, rows, by, list(gone)[:SHOWN_REASONS])
+
+
+def _place(slice_: str) -> str:
+    return slice_.partition("=")[2]
 
 
 def methods(run: Json, card: Json) -> list[dict[str, str]]:

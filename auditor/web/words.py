@@ -750,6 +750,7 @@ def chart_title(title: str) -> str:
         "Requests refused": _("Requests refused"),
         "The most toxic answer to each prompt": _("The most toxic answer to each prompt"),
         "Ways to the system prompt that work": _("Ways to the system prompt that work"),
+        "What was found in the files": _("What was found in the files"),
     }
     if title not in known and (of := re.fullmatch("Harmful behaviours brought out, by (.*)", title)):
         return _("Harmful behaviours brought out, by %(column)s") % {"column": of[1]}
@@ -838,6 +839,9 @@ def chart_column(name: str) -> str:
         "Right": pgettext("chart", "Right"),
         "Share found": pgettext("chart", "Share found"),
         "Brought out": pgettext("chart", "Brought out"),
+        "Code": pgettext("chart", "Code"),
+        "File": pgettext("chart", "File"),
+        "What it is": pgettext("chart", "What it is"),
         "Kind of request": pgettext("chart", "Kind of request"),
         "Message": pgettext("chart", "Message"),
         "Messages": pgettext("chart", "Messages"),
@@ -865,6 +869,16 @@ def chart_cell(column: str, cell: Any) -> Any:
         "Decides": {"yes": _("yes")},
         "Kind": {"Any kind": _("Any kind")},
         "Passages": {"trained on": _("trained on"), "not trained on": _("not trained on")},
+        "Finding": {
+            "Pickle": _("Pickle"),
+            "Hidden code": _("Hidden code"),
+            "Points elsewhere": _("Points elsewhere"),
+            "Credential": _("Credential"),
+            "Unknown or damaged": _("Unknown or damaged"),
+            "Incomplete": pgettext("finding", "Incomplete"),
+            "Note": _("Note"),
+            "Scanner": _("Scanner"),
+        },
         "Way of asking": {"Any of these": _("Any of these")},
         "Way of leading on": {"Any of these": _("Any of these"), "Asked at once": _("Asked at once")},
         "Messages": {"Asked at once": _("Asked at once")},

@@ -13,7 +13,7 @@ from auditor.accounts.models import Team, User
 from auditor.policies.services import publish
 from auditor.reports import services as reports
 from auditor.reports.models import Exposure, ReportCard
-from auditor.web import words
+from auditor.web import evalview, words
 from evaluations.spec import Example, Interval, Metric, Turn
 from tests import factories
 from tests.web.reading import text_of
@@ -119,6 +119,34 @@ def test_no_conversation_is_printed_and_the_page_says_where_it_is(card: ReportCa
     assert "Conversations kept: 2. They can hold harmful text, so none is printed." in text
     assert "technique of an injection in a document" in text
     assert "HTML comment" in text
+
+
+@pytest.mark.parametrize(
+    ("column", "order", "by"),
+    [
+        ("messages", ["1", "2", "10"], ""),
+        ("strategy", ["10", "2", "1"], "share"),
+        ("race", ["10", "2", "1"], "share"),
+    ],
+)
+def test_messages_stand_in_their_order_and_all_else_worst_first(
+    column: str, order: list[str], by: str
+) -> None:
+    values = {"2": 0.5, "10": 0.9, "1": 0.1}
+    metrics = [
+        {
+            "name": "share",
+            "slice": f"{column}={group}",
+            "direction": "lower",
+            "value": value,
+            "status": "ok",
+            "reason": "",
+        }
+        for group, value in values.items()
+    ]
+    run = {"evaluation": "safety.escalation", "metrics": metrics}
+    (table,) = evalview.slice_tables(run)
+    assert ([group for group, _ in table.rows], table.sorted_by) == (order, by)
 
 
 @pytest.mark.parametrize("kind", ["attack_success", "injection_leak", "refused_harmless", "toxic_answer"])
