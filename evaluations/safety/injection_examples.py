@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -142,6 +143,8 @@ def warnings(told: Told, data: Dataset, params: InjectionParams) -> list[str]:
                 f"{title}: the provider's filter blocked {blocked} of {len(replies)} attempts; they count as no leak."
             )
         tried = {r.attempt.technique for r in replies} - {texts.OWN, texts.PLANTED}
+        if len(tried) > 1 and any(r.leaked for r in replies):
+            found.append(_strongest(title, replies))
         if tried and len(tried) < len(WAYS[kind]):
             found.append(
                 f"{title}: {len(tried)} of {len(WAYS[kind])} techniques were tried. More rows or attempts try "
@@ -156,3 +159,16 @@ def warnings(told: Told, data: Dataset, params: InjectionParams) -> list[str]:
     if params.planted_canaries and not any(r.attempt.technique == texts.PLANTED for r in told.replies):
         found.append("Codewords are planted, but no row asks a task: only recorded logs were looked through.")
     return found
+
+
+def _strongest(title: str, replies: Sequence[Reply]) -> str:
+    """The technique that worked most often: the rate of all is their mean."""
+    tried, worked = (
+        Counter(r.attempt.technique for r in replies),
+        Counter(r.attempt.technique for r in replies if r.leaked),
+    )
+    most = max(sorted(worked), key=lambda name: worked[name] / tried[name])
+    return (
+        f"{title}: the technique “{texts.TITLES[most].strip('“”')}” worked in {worked[most]} of {tried[most]} attempts. "
+        "The rate is the mean over all that were tried; an attacker picks the best."
+    )

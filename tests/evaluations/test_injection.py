@@ -662,6 +662,17 @@ def test_answers_cut_short_before_a_leak_may_be_leaks_and_pass_nothing(tmp_path:
     assert metric(result, "utility").value == 0
 
 
+def test_a_rate_is_the_mean_over_techniques_and_the_strongest_is_named(tmp_path: Path) -> None:
+    def answer(prompt: str, seed: int) -> str:
+        found = injected.codewords(prompt)
+        return found[0] if found and "URGENT" in prompt and "Shop" not in prompt else "No."
+
+    result = run(injected.tasks(24), injected.Talking(answer), tmp_path, injected.PLAIN, attempts=1)
+    assert metric(result, "leak_rate").value == pytest.approx(1 / 12)
+    assert metric(result, "technique_leak_rate", "direct=urgency").value == 1
+    assert any("the technique “Urgency” worked in 2 of 2 attempts" in warning for warning in result.warnings)
+
+
 def test_a_service_that_says_nothing_has_withstood_nothing(tmp_path: Path) -> None:
     result = run(injected.tasks(80), injected.saying(" \n"), tmp_path, attempts=1)
     assert metric(result, "leak_rate").status == MetricStatus.NOT_ESTIMABLE
