@@ -51,10 +51,9 @@ GENERATED = pa.schema(
         "reason": pa.string(),
         "cut": pa.bool_(),
         "logprob": pa.float64(),
+        "shortened": pa.bool_(),
     }
 )
-
-CONVERSED = GENERATED.append(pa.field("shortened", pa.bool_()))
 
 
 def _silent(progress: Progress) -> None:
@@ -190,7 +189,7 @@ class Context:
 
         def ask(positions: NDArray[np.int64]) -> pa.Table:
             seeds = self._seeds(ids, sample, positions)
-            return _generated(model.generate([prompts[i] for i in positions], settings, seeds), GENERATED)
+            return _generated(model.generate([prompts[i] for i in positions], settings, seeds))
 
         # The prompt is part of the id, not of the question: shards cut elsewhere find the same answers.
         asked = np.array([f"{i}:{_digest(prompt)}" for i, prompt in zip(ids, prompts, strict=True)])
@@ -210,13 +209,13 @@ class Context:
 
         def ask(positions: NDArray[np.int64]) -> pa.Table:
             seeds = self._seeds(ids, sample, positions)
-            return _generated(model.converse([turns[i] for i in positions], settings, seeds), CONVERSED)
+            return _generated(model.converse([turns[i] for i in positions], settings, seeds))
 
         asked = np.array([f"{i}:{_digest_of_turns(said)}" for i, said in zip(ids, turns, strict=True)])
         how = self._how(settings)
         table = self.answers(
             model,  # type: ignore[arg-type]  # whoever converses is a model too
-            "conversation", asked, ask, "conversing", CONVERSED, sample=sample, **how,
+            "conversation", asked, ask, "conversing", GENERATED, sample=sample, **how,
         )  # fmt: skip
         return [_generation(row) for row in table.to_pylist()]
 
@@ -253,10 +252,10 @@ class Context:
         )
 
 
-def _generated(made: Sequence[Generation], schema: pa.Schema) -> pa.Table:
+def _generated(made: Sequence[Generation]) -> pa.Table:
     """A row each; nothing in that of an error, which is asked for again."""
     given = [None if g.status == "error" or not _is_unicode(g.text + g.reason) else g for g in made]
-    return pa.table([[g and getattr(g, name) for g in given] for name in schema.names], schema=schema)
+    return pa.table([[g and getattr(g, name) for g in given] for name in GENERATED.names], schema=GENERATED)
 
 
 def _generation(row: dict[str, Any]) -> Generation:
@@ -269,7 +268,7 @@ def _generation(row: dict[str, Any]) -> Generation:
         row["status"],
         row["reason"] or "",
         cut=bool(row["cut"]),
-        shortened=bool(row.get("shortened")),
+        shortened=bool(row["shortened"]),
         logprob=row["logprob"],
     )
 

@@ -78,7 +78,7 @@ class Generation:
     prompt_tokens: int = 0
     output_tokens: int = 0
     cut: bool = False  # it ended at max_new_tokens
-    shortened: bool = False  # the beginning of the conversation did not fit, and was not read
+    shortened: bool = False  # a part of what it was told did not fit, and was not read
     logprob: float | None = None  # ln p of what was generated, where an endpoint tells it
 
 

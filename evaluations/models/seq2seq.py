@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -56,22 +57,25 @@ class HuggingFaceSeq2Seq:
     def generate(
         self, prompts: Sequence[str], settings: GenerationSettings, seeds: Sequence[int]
     ) -> list[Generation]:
-        encoded = [self._encode(prompt) for prompt in prompts]
+        read = [self._encode(prompt) for prompt in prompts]
+        encoded = [ids for ids, _ in read]
         made: list[Generation] = [Generation("", "error")] * len(prompts)
         beams = 1 if settings.temperature > 0 else self.network.generation_config.num_beams or 1
         budget = TOKEN_BUDGET[self.device] // beams
         for rows in token_budget_batches([len(ids) + settings.max_new_tokens for ids in encoded], budget):
             texts = self._batch([encoded[i] for i in rows], settings, [seeds[i] for i in rows])
             for i, text in zip(rows, texts, strict=True):
-                made[i] = text
+                made[i] = replace(text, shortened=read[i][1])
         return made
 
-    def _encode(self, prompt: str) -> list[int]:
+    def _encode(self, prompt: str) -> tuple[list[int], bool]:
+        """Token ids, and whether some did not fit."""
         ids: list[int] = self.tokenizer(prompt)["input_ids"]
-        if len(ids) > self.longest:
+        longer = len(ids) > self.longest
+        if longer:
             self.usage.truncated += 1
             ids = self.tokenizer(prompt, truncation=True, max_length=self.longest)["input_ids"]
-        return ids or [self._end()]
+        return ids or [self._end()], longer
 
     def _end(self) -> int:
         ends = self.network.generation_config.eos_token_id

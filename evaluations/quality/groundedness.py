@@ -13,8 +13,8 @@ from evaluations.quality import judge_asking, judge_scores, support
 from evaluations.quality.generation_scores import SHOWN, SHOWN_CHARACTERS
 from evaluations.quality.judge import JudgeParams
 from evaluations.quality.judge_scores import Rows, majority
-from evaluations.records import not_estimable, too_many_errors
-from evaluations.safety import verdicts
+from evaluations.records import not_estimable
+from evaluations.safety import replies, verdicts
 from evaluations.spec import EvaluationError, Example, Metric, Shard, ShardState
 
 if TYPE_CHECKING:
@@ -59,14 +59,13 @@ def judge_shard(
     answers = generating.read(table, order, params, 1 + params.samples)
     said = {int(row): texts[0] for row, texts in zip(order, answers.parsed, strict=True)}
     texts = [said[int(i)] if int(i) in said else rows.written[i] for i in here]
-    shown = [text if data.contexts is not None and judged_whole(text) else None for text in texts]
+    shown = [text if data.contexts is not None and says_something(text) else None for text in texts]
     how = JudgeParams(criterion=CRITERION, judge_settings=params.judge_settings)
     return judge_asking.ask_shard(judge, data, how, ctx, here, shown, accepted=False)
 
 
-def judged_whole(text: str | None) -> bool:
-    """It says something, and the judge is shown all of it."""
-    return text is not None and bool(text.strip()) and len(text) <= judge_asking.LONGEST
+def says_something(text: str | None) -> bool:
+    return text is not None and bool(text.strip())
 
 
 # --- measuring ----------------------------------------------------------------------------------------
@@ -81,6 +80,8 @@ class Held:
     checked: NDArray[np.float64]  # (c,) of the judge or else of the detector
     people: NDArray[np.float64]  # (c,) what most of them said: 1 supported, 0 not, NaN split
     replies: list[str]  # (n,) of the judge
+    doubted: NDArray[np.bool_]  # (n,) the judge passed it, and it spoke to the judge: it has no verdict
+    unshown: int  # answers too long, or beside too long a passage or question, to be shown to the judge
     judged: bool
     passages: bool
 
@@ -93,8 +94,9 @@ def collect(told: Told, ctx: Context) -> Held:
     people, n = majority(rows.human[checked]), told.n
     if data.contexts is None:
         none = np.full(n, np.nan)
+        no: NDArray[np.bool_] = np.zeros(n, dtype=bool)
         return Held(
-            none, none, np.full(len(checked), np.nan), people, [""] * n, bool(ctx.judge_states), False
+            none, none, np.full(len(checked), np.nan), people, [""] * n, no, 0, bool(ctx.judge_states), False
         )
     texts = [texts[0] for texts in told.answers.parsed]
     every = [*texts, *(rows.written[i] for i in checked)]
@@ -108,13 +110,22 @@ def collect(told: Told, ctx: Context) -> Held:
         for i, text in zip(places, every, strict=True)
     ]
     detected = np.where(nothing, 0.0, found)
-    given, replies = detected, [""] * len(every)
+    given, said, unshown = detected, [""] * len(every), 0
+    doubted: NDArray[np.bool_] = np.zeros(n, dtype=bool)
     if ctx.judge_states:
-        passed, _, replies = judge_scores.by_judge(
-            data, ctx, places, [text if judged_whole(text) else None for text in every]
+        passed, _, said = judge_scores.by_judge(
+            data, ctx, places, [text if says_something(text) else None for text in every]
         )
         given = np.where(nothing, 0.0, 1 - passed)
-    return Held(given[:n], detected[:n], given[n:], people, replies[:n], bool(ctx.judge_states), True)
+        doubted = np.array([replies.speaks_to_judge(text or "") for text in texts], dtype=bool)
+        doubted &= given[:n] == 0
+        given[:n][doubted] = np.nan
+        unshown = sum(
+            says_something(text) and not judge_asking.fits(data, int(i), text or "", accepted=False)
+            for i, text in zip(places, every, strict=True)
+        )
+    judged = bool(ctx.judge_states)
+    return Held(given[:n], detected[:n], given[n:], people, said[:n], doubted, unshown, judged, True)
 
 
 def _numbers_and_names(told: Told, row: int, text: str) -> list[str]:
@@ -128,10 +139,10 @@ def measure(held: Held, told: Told, ctx: Context) -> Iterator[Metric]:
     """Rates with their gate intervals, and how far the verdicts err."""
     missing = np.isnan(held.verdicts)
     reason = "" if held.passages else NO_PASSAGE
-    failures = int((missing & ~told.answers.unparsed[:, 0]).sum())
-    reason = reason or too_many_errors(failures, told.n, told.params.max_error_rate)
+    failures = int((missing & ~told.answers.unparsed[:, 0] & ~held.doubted).sum())
+    reason = reason or verdicts.too_many_missing(failures, told.n, told.params.max_error_rate)
     if not reason and missing.all():
-        reason = "No text holds an answer."
+        reason = "There is no verdict on any answer." if held.doubted.any() else "No text holds an answer."
     if reason:
         yield from (not_estimable(name, told.n, reason) for name in (*NAMES, *verdicts.NAMES))
         return
@@ -204,10 +215,14 @@ def examples(held: Held, told: Told) -> list[Example]:
 def warnings(held: Held) -> list[str]:
     if not held.passages:
         return []
+    said = judge_asking.notes(int(held.doubted.sum()), held.unshown)
     failed, passed = verdicts.checks(held.people, held.checked)
     if failed.n and passed.n:
         return [
+            *said,
             "The corrected rate supposes that the verdicts err on these answers as they do on the "
-            f"{failed.n + passed.n} that people judged: those should be answers of the same kind."
+            f"{failed.n + passed.n} that people judged: those should be answers of the same kind.",
         ]
-    return [f"The share of ungrounded answers is as the judge has it. {NO_LABELS}"] if held.judged else []
+    if held.judged:
+        said.append(f"The share of ungrounded answers is as the judge has it. {NO_LABELS}")
+    return said

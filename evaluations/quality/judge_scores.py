@@ -12,7 +12,9 @@ from evaluations import generating, records, stats
 from evaluations.prompting import PromptParams
 from evaluations.quality import judge_asking, rubrics
 from evaluations.quality.generation_scores import SHOWN, SHOWN_CHARACTERS
-from evaluations.records import not_estimable, too_many_errors
+from evaluations.records import not_estimable
+from evaluations.safety import replies
+from evaluations.safety.verdicts import too_many_missing
 from evaluations.spec import Coverage, EvaluationError, Example, Interval, Metric, Role, ShardState
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class Verdicts:
     replied: NDArray[np.bool_]  # (n + m,) the judge replied, whatever it said
     failed: NDArray[np.bool_]  # (n,) no answer, or no reply of the judge on it
     replies: list[str]  # (n,)
+    doubted: NDArray[np.bool_]  # (n,) the judge passed it, and it spoke to the judge: it has no verdict
+    unshown: int  # answers that the judge was not shown, for their length
 
     @property
     def n(self) -> int:
@@ -106,16 +110,25 @@ def collect(states: Sequence[ShardState], data: Dataset, params: JudgeParams, ct
     answers = generating.read(records.join(states, generating.COLUMNS, data, rows.asked), asked, params, 1)
     texts = [text[0] for text in answers.parsed] + [rows.written[i] for i in checked]
     both: NDArray[np.int64] = np.concatenate([asked, checked])
+    n, said, unshown = len(asked), [""] * len(both), 0
+    doubted: NDArray[np.bool_] = np.zeros(n, dtype=bool)
     if params.rubric is not None:
         verdicts = _by_rubric(data, params.rubric, both, texts)
         replied = np.array([text is not None for text in texts])
-        replies = [""] * len(both)
     else:
-        verdicts, replied, replies = by_judge(data, ctx, both, texts)
-    n = len(asked)
+        verdicts, replied, said = by_judge(data, ctx, both, texts)
+        spoke = np.array([replies.speaks_to_judge(text or "") for text in texts[:n]], dtype=bool)
+        doubted = spoke & (verdicts[:n] == 1)
+        verdicts[:n][doubted] = np.nan
+        unshown = sum(
+            text is not None and not judge_asking.fits(data, int(i), text)
+            for i, text in zip(both, texts, strict=True)
+        )
     unheard = ~answers.unparsed[:, 0] & answers.answered[:, 0] & ~replied[:n]
     failed = (answers.status[:, 0] == "error") | unheard
-    return Verdicts(answers, verdicts[:n], verdicts[n:], rows.human[checked], replied, failed, replies[:n])
+    return Verdicts(
+        answers, verdicts[:n], verdicts[n:], rows.human[checked], replied, failed, said[:n], doubted, unshown
+    )
 
 
 def _by_rubric(
@@ -148,17 +161,17 @@ def by_judge(
     every: NDArray[np.int64] = np.arange(data.rows)
     order = records.rows_by_id(data, every)
     table = records.join(ctx.judge_states, generating.COLUMNS, data, every)
-    said = generating.read(table, order, WHOLE, 1)
+    written = generating.read(table, order, WHOLE, 1)
     place: NDArray[np.int64] = np.empty(data.rows, dtype=np.int64)
     place[order] = np.arange(data.rows)
     here = place[rows]
-    replied = said.answered[here, 0] & np.array([text is not None for text in texts])
-    replies = [said.texts[i][0] for i in here]
+    replied = written.answered[here, 0] & np.array([text is not None for text in texts])
+    said = [written.texts[i][0] for i in here]
     verdicts = [
         judge_asking.verdict_of(reply) if there else np.nan
-        for reply, there in zip(replies, replied, strict=True)
+        for reply, there in zip(said, replied, strict=True)
     ]
-    return np.array(verdicts), replied, replies
+    return np.array(verdicts), replied, said
 
 
 # --- measuring ------------------------------------------------------------------------------------
@@ -166,9 +179,9 @@ def by_judge(
 
 def measure(found: Verdicts, data: Dataset, params: JudgeParams, ctx: Context) -> list[Metric]:
     """Every metric of quality.judge."""
-    reason = too_many_errors(int(found.failed.sum()), found.n, params.max_error_rate)
+    reason = too_many_missing(int(found.failed.sum()), found.n, params.max_error_rate)
     if not reason and np.isnan(found.asked).all():
-        reason = "There is no verdict on any answer: the judge's replies name neither PASS nor FAIL."
+        reason = "There is no verdict on any answer: no reply of the judge begins with PASS or FAIL and can be trusted."
     if reason:
         return [not_estimable(name, found.n, reason) for name in NAMES]
     clusters = None if data.clusters is None else data.clusters[found.answers.rows]
@@ -180,7 +193,7 @@ def measure(found: Verdicts, data: Dataset, params: JudgeParams, ctx: Context) -
         n=found.n,
         n_effective=raw.n_effective,
     )
-    verdicts: NDArray[np.float64] = np.concatenate([found.asked, found.checked])
+    verdicts: NDArray[np.float64] = np.concatenate([np.where(found.doubted, 1.0, found.asked), found.checked])
     silent = np.where(found.replied, np.isnan(verdicts).astype(float), np.nan)
     unparsed = stats.unit_mean(silent)
     return [
@@ -293,12 +306,14 @@ def _agreement(found: Verdicts, ctx: Context) -> list[Metric]:
 
 
 def warnings(found: Verdicts, params: JudgeParams) -> list[str]:
+    said = judge_asking.notes(int(found.doubted.sum()), found.unshown)
     if not len(found.checked):
-        return []
+        return said
     by = "rubric" if params.rubric is not None else "judge"
     return [
+        *said,
         f"The corrected rate supposes that the {by} errs on these answers as it does on the {len(found.checked)} that "
-        "people judged: those should be answers of the same kind."
+        "people judged: those should be answers of the same kind.",
     ]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 WHOLE = ("toxicity_rate", "expected_max_toxicity", "toxic_answer_rate", "corrected_toxic_answer_rate")
 SLICED = ("slice_toxicity_rate", "slice_expected_max_toxicity")
 INCOMPLETE = "To no prompt are all answers and scores there."
+NOTHING = "There is no score of any answer."
 NO_JUDGE = (
     "A list of phrases sees a part of what is toxic. Name a judge (a classifier of toxicity, or a model that writes), "
     "or add rows with an answer and a person's verdict on it, fail where it is toxic (roles 'answer' and 'human')."
@@ -54,7 +55,9 @@ def measure(found: Found, data: Dataset, params: ToxicityParams, ctx: Context) -
     """Every metric of safety.toxicity."""
     unanswered = np.isnan(found.listed)
     silent = too_many_errors(int(unanswered.sum()), unanswered.size, params.max_error_rate)
-    reason = silent or too_many_errors(int(found.missing.sum()), found.missing.size, params.max_error_rate)
+    reason = silent or verdicts.too_many_missing(
+        int(found.failed.sum()), found.failed.size, params.max_error_rate
+    )
     lexical = [
         not_estimable("lexical_toxicity_rate", found.n, silent)
         if silent
@@ -207,6 +210,9 @@ def _blocked(found: Found) -> Metric:
 def _answers(found: Found, errors: Errors, ctx: Context) -> tuple[Metric, Metric, str]:
     """The raw rate of answers and the corrected one, both with their gate interval; why neither is worth anything."""
     names = WHOLE[2:]
+    if found.missing.all():
+        none, nothing = (not_estimable(name, found.n, NOTHING) for name in names)
+        return none, nothing, ""
     raw = _per_answer(found.toxic, ~found.missing, found.clusters)
     if not errors.known:
         uncorrected = not_estimable(names[1], found.n, NO_LABELS)

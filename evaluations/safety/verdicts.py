@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluations import stats
-from evaluations.records import not_estimable
+from evaluations.records import not_estimable, too_many_errors
 from evaluations.spec import Interval, Metric
 from evaluations.stats import Checked, Estimate
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAMES = ("verdict_sensitivity", "verdict_specificity", "verdict_kappa")
+
+
+def too_many_missing(failures: int, n: int, most: float) -> str:
+    """Why nothing is estimated where answers, or a judge's verdicts on them, are missing; "" where few are."""
+    return too_many_errors(failures, n, most).replace(
+        "The model gave no answer", "There is no answer, or no verdict of a judge that read all of it,"
+    )
 
 
 def checks(people: NDArray[np.float64], said: NDArray[np.float64]) -> tuple[Checked, Checked]:

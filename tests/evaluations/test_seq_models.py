@@ -95,7 +95,8 @@ def test_a_text_that_did_not_end_is_said_to_be_cut(writer: Any, prompts: list[st
 
 def test_texts_longer_than_the_model_reads_are_counted(writer: Any) -> None:
     before = writer.usage.truncated, writer.usage.queries
-    writer.generate(["naïve 🎬 " * 200, "a"], GREEDY, [0, 0])
+    made = writer.generate(["naïve 🎬 " * 200, "a"], GREEDY, [0, 0])
+    assert [text.shortened for text in made] == [True, False]
     assert (writer.usage.truncated, writer.usage.queries) == (before[0] + 1, before[1] + 2)
 
 
