@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-LONGEST = 50_000  # characters of an answer that are read
+LONGEST = 50_000  # characters of a text that are read
 STEM = 6  # letters of a word that count
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -37,7 +37,7 @@ def takes_up(request: str, answer: str) -> bool:
 
 
 def _words(text: str) -> set[str]:
-    plain = unicodedata.normalize("NFKC", text).lower()
+    plain = unicodedata.normalize("NFKC", text)[:LONGEST].lower()
     words = {_stem(word) for word in _WORD.findall(plain) if word not in _ASKING and not _HAN.match(word)}
     for run in _HAN.findall(_ASKING_HAN.sub(" ", plain)):
         words |= {run[i : i + 2] for i in range(len(run) - 1)}
