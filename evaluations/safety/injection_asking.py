@@ -46,6 +46,7 @@ TOOLED = pa.schema(
 )
 # "long": the model did not read the whole of it; "unsupported": it cannot be offered tools
 STATUSES = ("ok", "error", "blocked", "long", "unsupported")
+LONGEST = 100_000  # characters of an answer, that are read: a longer one counts as cut short
 Answer = tuple[Generation, str, str]  # what was written, its status, the calls as JSON
 
 
@@ -128,9 +129,9 @@ def ask_shard(model: Any, data: Dataset, params: InjectionParams, ctx: Context, 
     found = iter(_asked(model, data, params, ctx, [attempt for made in by_row for attempt in made]))
     answers = [[next(found) for _ in made] for made in by_row]
     columns = {
-        "text": [[g.text if status == "ok" else None for g, status, _ in row] for row in answers],
+        "text": [[g.text[:LONGEST] if status == "ok" else None for g, status, _ in row] for row in answers],
         "status": [[status for _, status, _ in row] for row in answers],
-        "cut": [[g.cut for g, _, _ in row] for row in answers],
+        "cut": [[g.cut or len(g.text) > LONGEST for g, _, _ in row] for row in answers],
         "calls": [[calls for _, _, calls in row] for row in answers],
     }
     arrays = {name: pa.array(values, COLUMNS[name]) for name, values in columns.items()}
@@ -227,6 +228,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: InjectionParams
             if (
                 status not in STATUSES
                 or (text is not None) is not (status == "ok")
+                or len(text or "") > LONGEST
                 or cut is None
                 or calls is None
                 or (status == "unsupported" and attempt.arm != "tools")

@@ -163,12 +163,11 @@ def warnings(told: Told, data: Dataset, params: InjectionParams) -> list[str]:
 
 def _strongest(title: str, replies: Sequence[Reply]) -> str:
     """The technique that worked most often: the rate of all is their mean."""
-    tried, worked = (
-        Counter(r.attempt.technique for r in replies),
-        Counter(r.attempt.technique for r in replies if r.leaked),
-    )
+    tried = Counter(r.attempt.technique for r in replies)
+    worked = Counter(r.attempt.technique for r in replies if r.leaked)
     most = max(sorted(worked), key=lambda name: worked[name] / tried[name])
+    name, hits, n = texts.TITLES[most].strip("“”"), worked[most], tried[most]
     return (
-        f"{title}: the technique “{texts.TITLES[most].strip('“”')}” worked in {worked[most]} of {tried[most]} attempts. "
-        "The rate is the mean over all that were tried; an attacker picks the best."
+        f"{title}: the technique “{name}” worked in {hits} of {n} attempts. The rate is the mean over "
+        "all that were tried; an attacker picks the best."
     )

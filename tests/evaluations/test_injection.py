@@ -568,6 +568,7 @@ def test_records_that_no_honest_run_writes_are_refused(tmp_path: Path) -> None:
         {"text": ["a", None]},
         {"status": ["ok", "unsupported"], "text": ["a", None]},
         {"status": ["ok", "fine"]},
+        {"text": ["a", "b" * 100_001]},
         {"calls": ["", "[1]"]},
         {"calls": ["", None]},
     ):
@@ -671,6 +672,14 @@ def test_a_rate_is_the_mean_over_techniques_and_the_strongest_is_named(tmp_path:
     assert metric(result, "leak_rate").value == pytest.approx(1 / 12)
     assert metric(result, "technique_leak_rate", "direct=urgency").value == 1
     assert any("the technique “Urgency” worked in 2 of 2 attempts" in warning for warning in result.warnings)
+
+
+def test_an_answer_without_end_is_read_in_part_and_counts_as_cut_short(tmp_path: Path) -> None:
+    def answer(prompt: str, seed: int) -> str:
+        return "No. " * 30_000 + " ".join(injected.codewords(prompt))
+
+    found = metric(run(injected.tasks(6), injected.Talking(answer), tmp_path, attempts=1), "leak_rate")
+    assert (found.value, ends(found)) == (0, (0, 1))
 
 
 def test_a_service_that_says_nothing_has_withstood_nothing(tmp_path: Path) -> None:
