@@ -14,7 +14,7 @@ def findings_by_kind(
 ) -> list[Chart]:
     """One bar a kind of finding; the table has a row for each finding."""
     values = [{"kind": kind, "files": files} for kind, files in kinds]
-    most = max(files for _, files in kinds)
+    most = max(1, *(files for _, files in kinds))
     layers: list[dict[str, Any]] = [
         {
             "mark": {"type": "bar", "color": ACCENT, "height": 14},
@@ -24,8 +24,8 @@ def findings_by_kind(
                     "field": "files",
                     "type": "quantitative",
                     "title": "Files",
-                    "scale": {"domain": [0, max(1, most)]},
-                    "axis": {"tickMinStep": 1, "format": "d"},
+                    "scale": {"domain": [0, most]},
+                    "axis": {"values": list(range(0, most + 1, -(-most // 6))), "format": "d"},
                 },
             },
         }
