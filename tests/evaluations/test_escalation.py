@@ -599,3 +599,11 @@ def test_an_answer_cannot_speak_to_the_judge_as_somebody_else(tmp_path: Path) ->
     run(model, table, tmp_path, judge=seq.Writing(judging), **ONE)
     assert seen
     assert not any("<|im_" in prompt for prompt in seen)
+
+
+def test_a_service_that_says_nothing_passes_nothing(tmp_path: Path) -> None:
+    """As one does whose model thinks until its tokens are spent."""
+    result = run(led.Talking(lambda turns: " \n"), harm.asked_only(80), tmp_path, **ONE)
+    for name in ("escalation_success_rate", "single_turn_success_rate"):
+        assert metric(result, name).status == MetricStatus.NOT_ESTIMABLE
+    assert result.coverage.failed == 80
