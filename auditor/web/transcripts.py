@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import Literal
 from unicodedata import category
@@ -12,14 +13,14 @@ from unicodedata import category
 from evaluations.spec import Turn
 
 SHOWN, SHOWN_LINES = 1_200, 16  # characters and lines of a message before its fold
-MOST_CHIPS = 300  # unseen places of a message with an element of their own; the rest are plain text
+MOST_CHIPS = 200  # places of a message with an element of their own; the rest are written into the plain text
 NAMED = 4  # code points of one run that are named one by one
 DOT = "·"  # stands for one character without width
 _MARKED = re.compile(r"⟦[^⟦⟧]{1,2000}⟧")  # as safety.injection marks its codewords
 _WIDTHLESS = frozenset("\u00ad\u034f\u200b\u200c\u200d\u2060\ufeff")
 _BLANK = frozenset("\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")  # letters, but empty
 _TAGS = range(0xE0000, 0xE0080)  # each stands for a character of ASCII, and none is drawn
-_SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
+_SELECTORS = frozenset((*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)))
 _EAST = re.compile("[\u2e80-\ua4cf\uac00-\ud7af]")
 
 Kind = Literal["text", "mark", "unseen"]
@@ -72,20 +73,34 @@ def _said(turn: Turn, phrases: list[str]) -> Said:
 
 
 def _parts(text: str, phrases: list[str]) -> Iterator[Part]:
+    """What is plain in one piece, so that a hostile text makes no more elements than MOST_CHIPS asks for."""
+    plain: list[str] = []
+    chips = 0
+    for part in _pieces(text, phrases):
+        chips += part.kind != "text"
+        if part.kind == "text" or chips > MOST_CHIPS:
+            plain.append(part.text)
+            continue
+        if plain:
+            yield Part("text", "".join(plain))
+            plain = []
+        yield part
+    if plain:
+        yield Part("text", "".join(plain))
+
+
+def _pieces(text: str, phrases: list[str]) -> Iterator[Part]:
     wanted = re.compile("|".join([_MARKED.pattern, *map(re.escape, phrases)]), re.IGNORECASE)
-    chips, at = 0, 0
-    for found in [*wanted.finditer(text), None]:
-        for part in _seen(text[at : found.start() if found else len(text)]):
-            chips += part.kind == "unseen"
-            yield part if part.kind == "text" or chips <= MOST_CHIPS else Part("text", part.text)
-        if found:
-            yield Part("mark", "".join(part.text for part in _seen(found[0])))
-            at = found.end()
+    at = 0
+    for found in wanted.finditer(text):
+        yield from _seen(text[at : found.start()])
+        yield Part("mark", unhidden(found[0]))
+        at = found.end()
+    yield from _seen(text[at:])
 
 
 def _seen(text: str) -> Iterator[Part]:
-    places = range(len(text))
-    for sort, group in groupby(places, lambda i: _sort(text, i)):
+    for sort, group in groupby(range(len(text)), lambda i: _sort(text, i)):
         run = "".join(text[i] for i in group)
         if sort == "text":
             yield Part("text", run)
@@ -94,17 +109,27 @@ def _seen(text: str) -> Iterator[Part]:
 
 
 def _sort(text: str, i: int) -> str:
-    character = text[i]
-    if character in "\n\t" or " " <= character <= "~":
+    sort = _alone(text[i])
+    if sort == "joiner":
+        return "text" if _joins(text, i) else "widthless"
+    if sort == "selector":  # whether a sign is drawn as text or as a picture
+        return "text" if i and ord(text[i - 1]) not in _SELECTORS else "other"
+    return sort
+
+
+@lru_cache(maxsize=10_000)
+def _alone(character: str) -> str:
+    """Of which sort a character is, or on what that depends."""
+    if character in "\n\t":
         return "text"
     if ord(character) in _TAGS:
         return "tags"
-    if character in "\u200c\u200d" and _joins(text, i):
-        return "text"
+    if character in "\u200c\u200d":
+        return "joiner"
+    if character in "\ufe0e\ufe0f":
+        return "selector"
     if character in _WIDTHLESS:
         return "widthless"
-    if character in "\ufe0e\ufe0f" and i and ord(text[i - 1]) not in _SELECTORS:
-        return "text"  # whether a sign is drawn as text or as a picture
     hidden = character in _BLANK or ord(character) in _SELECTORS
     return "other" if hidden or category(character) in ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp") else "text"
 
