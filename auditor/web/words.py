@@ -291,9 +291,16 @@ def interval_method(name: str) -> str:
         "newcombe_or_delong_wilson": _("wider of Newcombe for AUC and DeLong"),
         "newcombe_or_delong_wilson_bonferroni": _("wider of Newcombe for AUC and DeLong, with Bonferroni"),
         "pairwise_newcombe_paired": _("Newcombe for pairs, over all pairs with Bonferroni"),
+        "judge_unchecked": _("judge that no labelled answers check, so up to 1"),
+        "order_statistics_wilson": _("order statistics for the limit, Wilson for the rate"),
+        "rogan_gladen_bounds": _("bounds after Rogan and Gladen, all rates drawn"),
     }
     if name.endswith("_simultaneous") and name not in known:
         return _("%(method)s, all at once") % {"method": interval_method(name.removesuffix("_simultaneous"))}
+    if name.endswith("_ratio") and name.removesuffix("_ratio") in known:
+        return _("%(method)s, as a ratio") % {"method": known[name.removesuffix("_ratio")]}
+    if name.startswith("paired_") and name.removeprefix("paired_") in known:
+        return _("%(method)s, of the differences") % {"method": known[name.removeprefix("paired_")]}
     return known.get(name, name.replace("_", " "))
 
 
