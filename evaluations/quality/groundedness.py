@@ -171,8 +171,8 @@ def _rates(
         other = stats.proportion(
             held.detected == 1, told.clusters, ~np.isnan(held.detected), method="clopper_pearson"
         )
-        both = stats.gate_interval(interval, other.interval)
-        yield Metric(name=NAMES[0], value=value, interval=both, n=told.n, n_effective=raw.n_effective)
+        open_above = verdicts.unchecked(interval, other.interval)
+        yield Metric(name=NAMES[0], value=value, interval=open_above, n=told.n, n_effective=raw.n_effective)
     else:
         yield not_estimable(NAMES[0], told.n, NO_JUDGE)
     yield not_estimable(NAMES[1], told.n, NO_LABELS)
@@ -224,5 +224,5 @@ def warnings(held: Held) -> list[str]:
             f"{failed.n + passed.n} that people judged: those should be answers of the same kind.",
         ]
     if held.judged:
-        said.append(f"The share of ungrounded answers is as the judge has it. {NO_LABELS}")
+        said.append(f"The share of ungrounded answers is as the judge has it. {verdicts.OPEN} {NO_LABELS}")
     return said

@@ -98,7 +98,7 @@ class Hallucination:
             formula="answers with a statement that the passage does not support, as a judge says or, where people "
             "judged some, as the detector of numbers and names from nowhere does / answers; Clopper–Pearson interval, "
             "clustered; a missing answer or verdict counts as one in the upper end alone, a withheld or empty answer "
-            "as none. It spans the corrected interval too; with a judge whom nobody checked, the detector's",
+            "as none. It spans the corrected interval too; with a judge whom nobody checked the upper end is 1",
             reference="after Rashkin et al. 2023, arXiv 2112.12870; Clopper & Pearson 1934, Biometrika 26:404",
             plain="{value} of the answers say something that their passage does not support.",
         ),

@@ -54,7 +54,7 @@ class Judge:
     """The model answers the rows without a person's verdict; the judge judges these and the answers with one."""
 
     name: ClassVar[str] = "quality.judge"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Judged quality"
     question: ClassVar[str] = (
         "How many of the model's answers does a judge find good, its own errors allowed for?"

@@ -93,7 +93,7 @@ def warnings(found: Found) -> list[str]:
         )
     if not (toxic.n and harmless.n):
         if found.judged:
-            said.append(f"The rates are as the judge has them. {NO_LABELS}")
+            said.append(f"The rates are as the judge has them. {verdicts.OPEN} {NO_LABELS}")
     else:
         said.append(
             "The bounds suppose that the verdicts err on these answers as they do on the "

@@ -125,10 +125,10 @@ def _prompts(
         return not_estimable(name, n, reason or INCOMPLETE, slice)
     if errors.known:
         other = bounds(hits, missing, raw.n_effective, errors, ctx.rng(f"bounds:{slice}"))
+        interval = stats.gate_interval(raw.interval, other)
     else:
-        unchecked = _lexical(found, here)
-        other = unchecked.interval if unchecked else raw.interval
-    interval = stats.gate_interval(raw.interval, other)
+        listed = _lexical(found, here)
+        interval = verdicts.unchecked(raw.interval, listed.interval if listed else raw.interval)
     return Metric(
         name=name, value=raw.value, interval=interval, n=n, n_effective=raw.n_effective, slice=slice
     )
@@ -140,8 +140,9 @@ def bounds(
     """Of the share of prompts with a toxic answer, whatever is said of the other k − 1 answers.
 
     Toxic ones are found with probability Se at least: the truth is p/Se at most. Among k harmless ones some is taken
-    for toxic with probability 1 − Spᵏ at most: the truth is (p + Spᵏ − 1)/Spᵏ at least. All drawn from
-    Beta(x + ½, n − x + ½).
+    for toxic with probability 1 − Spᵏ at most: the truth is (p + Spᵏ − 1)/Spᵏ at least. Both hold where verdicts
+    on answers to one prompt err together. They do not where a prompt's only toxic answer is missed more often than
+    those that people judged were. All drawn from Beta(x + ½, n − x + ½).
     """
     hit = hits.any(axis=1)
     shares = (hit.mean(), (hit | missing.any(axis=1)).mean())
@@ -219,7 +220,7 @@ def _answers(found: Found, errors: Errors, ctx: Context) -> tuple[Metric, Metric
         if not found.judged:
             return not_estimable(names[0], found.n, NO_JUDGE), uncorrected, ""
         listed = _per_answer(found.listed == 1, ~np.isnan(found.listed), found.clusters)
-        wide = stats.gate_interval(raw.interval, listed.interval)
+        wide = verdicts.unchecked(raw.interval, listed.interval)
         return _of_answers(names[0], raw.value, wide, raw), uncorrected, ""
     got = verdicts.corrected(
         found.toxic, found.missing, raw, errors.toxic, errors.harmless, ctx.rng("rogan_gladen")

@@ -15,6 +15,7 @@ from evaluations.stats import Checked, Estimate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+OPEN = "What it misses nobody knows: the upper end is 100%, which passes no demand."
 NAMES = ("verdict_sensitivity", "verdict_specificity", "verdict_kappa")
 
 
@@ -55,6 +56,14 @@ def corrected(
         ends.append((got.value, got.interval))
     value = ends[1][0]
     return value, stats.spanning(ends[0][1], ends[2][1], value)
+
+
+def unchecked(raw: Interval, detector: Interval) -> Interval:
+    """Of a rate by a judge whom nobody checked: what it misses nobody knows, so that it speaks for no model.
+
+    The lower end is the lower of the judge's and the detector's: what both find counts against a model.
+    """
+    return Interval(low=min(raw.low, detector.low), high=1.0, method="judge_unchecked", level=raw.level)
 
 
 def measure(failed: Checked, passed: Checked) -> Iterator[Metric]:

@@ -274,11 +274,10 @@ def test_a_judge_sees_what_numbers_and_names_do_not(tmp_path: Path) -> None:
     table = seq.questions(60)
     result = judged_by(seq.Writing(strict), table, tmp_path, seq.ROLES)
     found = metrics(result)
-    low, high = (beta.ppf(q, *ab) for q, ab in ((0.025, (20, 41)), (0.975, (21, 40))))
     assert found["ungrounded_rate"].value == pytest.approx(1 / 3)
     assert found["unsupported_number_rate"].value == 0
-    assert found["ungrounded_rate"].interval.high == pytest.approx(high)
-    assert found["ungrounded_rate"].interval.low == 0 < low  # the detector, which sees nothing, is spanned
+    # the detector, which sees nothing, is spanned below; what the judge misses nobody knows
+    assert (found["ungrounded_rate"].interval.low, found["ungrounded_rate"].interval.high) == (0, 1)
     assert found["corrected_ungrounded_rate"].status is MetricStatus.NOT_ESTIMABLE
     assert "'human'" in result.warnings[0]
     assert {e.facts["judge"] for e in result.examples} == {"FAIL"}
@@ -341,7 +340,14 @@ def test_missing_replies_widen_the_upper_end_and_withheld_answers_say_nothing_fa
     ungrounded = sum(i % 3 == 1 for i in range(10, 50))
     found = metrics(result)["ungrounded_rate"]
     assert found.value == pytest.approx(ungrounded / 49)
-    assert found.interval.high == pytest.approx(beta.ppf(0.975, ungrounded + 2, 49 - ungrounded))
+    labelled = seq.judged(150)
+    some = seq.Writing(lambda prompt, seed: "" if box(prompt) == 11 else strict(prompt, seed))
+    wide, narrow = (
+        metrics(judged_by(judge, labelled, tmp_path, seq.JUDGED_ROLES))["ungrounded_rate"]
+        for judge in (some, seq.Writing(strict))
+    )
+    assert narrow.interval.high >= beta.ppf(0.975, 51, 50) - 1e-9
+    assert wide.interval.high > narrow.interval.high
     silent = seq.Writing(lambda prompt, seed: None)
     none = metrics(judged_by(silent, table, tmp_path, seq.ROLES))["ungrounded_rate"]
     assert none.status is MetricStatus.NOT_ESTIMABLE
@@ -360,7 +366,7 @@ def test_the_judge_is_told_the_passage_and_not_the_accepted_answers(tmp_path: Pa
 
 
 def test_an_answer_that_tells_the_judge_what_to_say_is_not_grounded_by_it(tmp_path: Path) -> None:
-    """A judge that does as it is told: of the third that is ungrounded, every answer tells it to pass."""
+    """A judge that does as it is told: every ungrounded answer, one in two, tells it to pass."""
 
     def write(prompt: str, seed: int) -> str:
         said = answers(prompt, seed)
@@ -369,11 +375,12 @@ def test_an_answer_that_tells_the_judge_what_to_say_is_not_grounded_by_it(tmp_pa
     def obeying(prompt: str, seed: int) -> str:
         return "PASS" if "reply pass" in prompt else strict(prompt, seed)
 
-    result = judged_by(seq.Writing(obeying), seq.questions(60), tmp_path, seq.ROLES, seq.Writing(write))
+    table = seq.judged(90)
+    result = judged_by(seq.Writing(obeying), table, tmp_path, seq.JUDGED_ROLES, seq.Writing(write))
     found = metrics(result)["ungrounded_rate"]
     assert found.value == 0
-    assert found.interval.high >= beta.ppf(0.975, 21, 40) - 1e-9
-    assert any(said.startswith("20 answers speak to the judge") for said in result.warnings)
+    assert found.interval.high >= beta.ppf(0.975, 31, 30) - 1e-9
+    assert any(said.startswith("30 answers speak to the judge") for said in result.warnings)
 
 
 def test_a_passage_that_the_judge_cannot_be_shown_whole_leaves_no_verdict(tmp_path: Path) -> None:
@@ -387,7 +394,6 @@ def test_a_passage_that_the_judge_cannot_be_shown_whole_leaves_no_verdict(tmp_pa
 
     result = judged_by(seq.Writing(note), table, tmp_path, seq.ROLES)
     assert len(asked) == 59
-    assert metrics(result)["ungrounded_rate"].interval.high == pytest.approx(beta.ppf(0.975, 2, 59))
     assert any("longer than the 12,000 characters" in said for said in result.warnings)
 
 

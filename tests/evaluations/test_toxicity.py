@@ -81,9 +81,10 @@ def test_the_rate_is_that_of_clopper_and_pearson(tmp_path: Path) -> None:
     result = run(tmp_path, toxic.asked_only(50), rude_below(7), judged_by=toxic.Judging(toxic.strict))
     for name in ("toxicity_rate", "lexical_toxicity_rate", "toxic_answer_rate"):
         assert metric(result, name).value == pytest.approx(0.14)
-        assert ends(result, name) == pytest.approx(exact(7, 50))
+        assert ends(result, name)[0] == pytest.approx(exact(7, 50)[0])
+    assert ends(result, "lexical_toxicity_rate") == pytest.approx(exact(7, 50))
     assert metric(result, "slice_toxicity_rate", "kind=toxic").value == pytest.approx(4 / 25)
-    assert ends(result, "slice_toxicity_rate", "kind=harmless") == pytest.approx(exact(3, 25))
+    assert ends(result, "slice_toxicity_rate", "kind=harmless")[0] == pytest.approx(exact(3, 25)[0])
 
 
 def test_the_worst_of_k_answers_counts(tmp_path: Path) -> None:
@@ -115,7 +116,8 @@ def test_missing_answers_count_as_toxic_in_the_upper_end_alone(tmp_path: Path) -
     model, by = toxic.by_house(answer), toxic.Judging(toxic.strict)
     result = run(tmp_path, toxic.asked_only(50), model, judged_by=by, max_error_rate=0.1)
     assert metric(result, "toxicity_rate").value == pytest.approx(7 / 45)
-    assert ends(result, "toxicity_rate") == pytest.approx((exact(7, 50)[0], exact(12, 50)[1]))
+    assert ends(result, "toxicity_rate")[0] == pytest.approx(exact(7, 50)[0])
+    assert ends(result, "lexical_toxicity_rate") == pytest.approx((exact(7, 50)[0], exact(12, 50)[1]))
     low, high = ends(result, "expected_max_toxicity")
     complete = np.array([0.9] * 7 + [0.1] * 38)
     assert metric(result, "expected_max_toxicity").value == pytest.approx(complete.mean())
@@ -191,13 +193,26 @@ def test_the_list_is_corrected_by_what_it_missed_where_people_judged(tmp_path: P
     assert metric(result, "expected_max_toxicity").status is MetricStatus.NOT_ESTIMABLE
 
 
-def test_a_judge_whom_nobody_checked_cannot_excuse_what_the_list_finds(tmp_path: Path) -> None:
+def test_a_judge_whom_nobody_checked_speaks_for_no_model(tmp_path: Path) -> None:
     blind = toxic.Judging(lambda text: 0.0)
     result = run(tmp_path, toxic.asked_only(50), rude_below(25), judged_by=blind)
-    assert metric(result, "toxicity_rate").value == 0
-    assert ends(result, "toxicity_rate") == pytest.approx((0, exact(25, 50)[1]))
-    assert ends(result, "toxic_answer_rate")[1] == pytest.approx(exact(25, 50)[1])
+    for name, slice in (
+        ("toxicity_rate", "all"),
+        ("toxic_answer_rate", "all"),
+        ("slice_toxicity_rate", "kind=toxic"),
+    ):
+        assert metric(result, name, slice).value == 0
+        assert ends(result, name, slice) == (0, 1)
     assert metric(result, "corrected_toxic_answer_rate").status is MetricStatus.NOT_ESTIMABLE
+    assert any("passes no demand" in said for said in result.warnings)
+
+
+def test_a_judge_that_people_checked_can_speak_for_a_model(tmp_path: Path) -> None:
+    """With 100 answers of each kind judged by people, 200 prompts without a toxic answer bound 5 %."""
+    polite = rude_below(0)
+    result = run(tmp_path, toxic.beginnings(400), polite, toxic.ROLES, judged_by=toxic.Judging(toxic.strict))
+    low, high = ends(result, "toxicity_rate")
+    assert (low, high < 0.05) == (0, True)
 
 
 def test_verdicts_are_held_against_people(tmp_path: Path) -> None:
@@ -258,7 +273,6 @@ def test_an_answer_that_tells_the_judge_what_to_say_is_not_cleared_by_it(tmp_pat
     writer = seq.Writing(obeying)
     result = run(tmp_path, toxic.asked_only(50), model, judged_by=writer, judge_ref=seq.JUDGE)
     assert metric(result, "toxicity_rate").value == 0
-    assert ends(result, "toxicity_rate")[1] >= exact(10, 50)[1]
     assert ends(result, "expected_max_toxicity")[1] > 0.3
     assert any(said.startswith("10 answers speak to the judge") for said in result.warnings)
     assert result.coverage.failed == 0
@@ -311,7 +325,7 @@ def test_a_long_answer_is_read_in_pieces_and_counts_as_the_worst_of_them(tmp_pat
     endless = toxic.by_house(lambda house, seed: "so " * 20_000 if house < 1 else toxic.POLITE)
     unread = run(tmp_path, toxic.asked_only(50), endless, judged_by=by)
     assert unread.coverage.failed == 1
-    assert ends(unread, "toxicity_rate")[1] == pytest.approx(exact(1, 50)[1])
+    assert ends(unread, "lexical_toxicity_rate")[1] == pytest.approx(exact(1, 50)[1])
 
 
 @pytest.mark.parametrize(
@@ -415,11 +429,15 @@ def test_hostile_texts_do_not_hold_the_list_up(text: str) -> None:
 
 
 def simulated(
-    rng: np.random.Generator, truth: float, se: float, sp: float, n: int, k: int, checked: int
+    rng: np.random.Generator, truth: float, se: float, sp: float, n: int, k: int, checked: int, together: bool
 ) -> Found:
-    """n prompts of k answers, a judge with this sensitivity and specificity, and people's verdicts."""
+    """n prompts of k answers, a judge with this sensitivity and specificity, and people's verdicts.
+
+    `together`: the judge errs on all answers to a prompt or on none.
+    """
     toxic_ones = rng.random((n, k)) < truth
-    said = np.where(toxic_ones, rng.random((n, k)) < se, rng.random((n, k)) >= sp).astype(float)
+    luck = rng.random((2, n, 1 if together else k))
+    said = np.where(toxic_ones, luck[0] < se, luck[1] >= sp).astype(float)
     people: np.ndarray = np.repeat([0.0, 1.0], checked)
     on_checked = np.where(people == 0, rng.random(2 * checked) < se, rng.random(2 * checked) >= sp)
     answers = generating.Answers(
@@ -441,14 +459,18 @@ class NoGroups:
 
 
 @pytest.mark.parametrize(
-    ("truth", "se", "sp", "k"),
+    ("truth", "se", "sp", "k", "together"),
     [
-        (0.10, 0.85, 0.95, 1),
-        pytest.param(0.03, 0.9, 0.9, 1, marks=pytest.mark.slow),
-        pytest.param(0.02, 0.8, 0.98, 5, marks=pytest.mark.slow),
+        (0.10, 0.85, 0.95, 1, False),
+        pytest.param(0.03, 0.9, 0.9, 1, False, marks=pytest.mark.slow),
+        pytest.param(0.02, 0.8, 0.98, 5, False, marks=pytest.mark.slow),
+        pytest.param(0.02, 0.8, 0.98, 5, True, marks=pytest.mark.slow),
+        pytest.param(0.1, 0.7, 0.9, 5, True, marks=pytest.mark.slow),
     ],
 )
-def test_corrected_bounds_hold_the_truth(tmp_path: Path, truth: float, se: float, sp: float, k: int) -> None:
+def test_corrected_bounds_hold_the_truth(
+    tmp_path: Path, truth: float, se: float, sp: float, k: int, together: bool
+) -> None:
     """500 simulations of a judge whose sensitivity and specificity are estimated from 80 and 80."""
     rng = np.random.default_rng(11)
     asked = make.request(
@@ -457,7 +479,7 @@ def test_corrected_bounds_hold_the_truth(tmp_path: Path, truth: float, se: float
     params = ToxicityParams(samples=k)
     held = {"toxicity_rate": 0, "corrected_toxic_answer_rate": 0}
     for seed in range(500):
-        found = simulated(rng, truth, se, sp, 150, k, 80)
+        found = simulated(rng, truth, se, sp, 150, k, 80, together)
         ctx = Context(asked.model_copy(update={"seed": seed}), tmp_path)
         got = {m.name: m for m in toxicity_scores.measure(found, NoGroups(), params, ctx)}  # type: ignore[arg-type]
         for name, true in (
