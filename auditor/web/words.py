@@ -297,9 +297,9 @@ def interval_method(name: str) -> str:
     }
     if name.endswith("_simultaneous") and name not in known:
         return _("%(method)s, all at once") % {"method": interval_method(name.removesuffix("_simultaneous"))}
-    if name.endswith("_ratio") and name.removesuffix("_ratio") in known:
+    if name not in known and name.endswith("_ratio") and name.removesuffix("_ratio") in known:
         return _("%(method)s, as a ratio") % {"method": known[name.removesuffix("_ratio")]}
-    if name.startswith("paired_") and name.removeprefix("paired_") in known:
+    if name not in known and name.startswith("paired_") and name.removeprefix("paired_") in known:
         return _("%(method)s, of the differences") % {"method": known[name.removeprefix("paired_")]}
     return known.get(name, name.replace("_", " "))
 

@@ -186,6 +186,7 @@ def _page(
         "refusal": may_show(principal(request), row) if stored else "",
         "shown": shown,
         "harmful": run["evaluation"].startswith("safety."),
+        "has_conversations": any(one.turns for one in shown or ()),
         "has_unseen": any(said.unseen for one in shown or () for said in one.turns),
         "has_heat": any(heat.tokens or heat.cells for one in shown or () for heat in one.heats),
     }
