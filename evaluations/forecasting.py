@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from evaluations.endpoints import Price
 from evaluations.spec import Plan
 
 N = TypeVar("N", int, float)
+TOKENS_OF_A_QUESTION = 250  # what a judge is told beside the row's texts and the answer
 BYTES_PER_TOKEN = 4.0  # of English text; others have fewer, so that theirs is forecast too low
 
 
@@ -57,6 +58,18 @@ def forecast(plan: Plan, known: Known, price: Price | None = None) -> Forecast:
         cost=_cost(price, requests, read, written),
         seconds=None if not known.queries_per_second else queries / known.queries_per_second,
         smallest_detectable_effect=plan.smallest_detectable_effect,
+    )
+
+
+def of_judge(plan: Plan, most: int) -> Plan:
+    """What a judge that writes at most `most` tokens is asked: each answer, with words about what to look for."""
+    queries = plan.expected_queries if plan.judged is None else plan.judged
+    answers = math.ceil(plan.expected_output_tokens * queries / max(1, plan.expected_queries))
+    return replace(
+        plan,
+        expected_queries=queries,
+        expected_output_tokens=queries * most,
+        more_input_tokens=answers + queries * TOKENS_OF_A_QUESTION,
     )
 
 

@@ -425,6 +425,7 @@ class Plan:
     expected_queries: int
     expected_output_tokens: int = 0  # generated, at most; what is read is estimated from the data
     more_input_tokens: int = 0  # read beyond the rows' own texts, as of a conversation what was said before
+    judged: int | None = None  # texts that a judge reads, where not one for each query
     smallest_detectable_effect: float | None = None
     refusals: tuple[str, ...] = ()
 

@@ -19,7 +19,7 @@ from auditor.registry.egress import Reach, origin_text, reach
 from auditor.registry.models import DatasetVersion, EndpointCredential, ModelVersion
 from evaluations import catalogue
 from evaluations.endpoints import EndpointSpec
-from evaluations.forecasting import Forecast, forecast, total
+from evaluations.forecasting import Forecast, forecast, of_judge, total
 from evaluations.spec import Evaluation, EvaluationError, Modality, Params, Plan, Role
 
 
@@ -216,7 +216,7 @@ def _planned(
         try:
             planned = evaluation.plan(dataset_version.rows, params)
             refusal = " ".join(planned.refusals)
-            takes = _takes(evaluation, planned, model_version, history, judge, reference)
+            takes = _takes(evaluation, planned, params, model_version, history, judge, reference)
         except EvaluationError as error:
             refusal = error.message
     return PlannedRun(
@@ -328,6 +328,7 @@ def _refusal_beside(other: ModelVersion, model_version: ModelVersion, data: Data
 def _takes(
     evaluation: Evaluation,
     planned: Plan,
+    params: Params,
     model_version: ModelVersion,
     history: History,
     judge: ModelVersion | None,
@@ -338,11 +339,13 @@ def _takes(
     if evaluation.requires.parent and model_version.parent:
         versions.append(model_version.parent)
     versions += [other for other in (judge, reference) if other is not None]
+    settings = getattr(params, "judge_settings", None)
     parts = []
     for version in versions:
         spec = endpoints.spec_of(version)
         known = history.known(version, evaluation.name, spec)
-        parts.append(forecast(planned, known, spec.price if spec else None))
+        asked = of_judge(planned, settings.max_new_tokens) if version == judge and settings else planned
+        parts.append(forecast(asked, known, spec.price if spec else None))
     if len(parts) == 1:
         return parts[0]
     own = parts[0].smallest_detectable_effect

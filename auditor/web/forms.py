@@ -12,6 +12,7 @@ from auditor.audits.models import Audit
 from auditor.core.access import Principal, visible
 from auditor.policies.models import Policy
 from auditor.registry.models import DatasetVersion, Model, ModelVersion
+from evaluations import catalogue
 
 
 class AuditForm(forms.Form):
@@ -42,7 +43,8 @@ def audit_form(
     others = visible(who, ModelVersion).select_related("model").order_by("-created_at")
     versions = others if model is None else others.filter(model=model)
     named = [("", _("none")), *((str(v.pk), str(v)) for v in others[:200])]
-    form.fields["judge"].choices = named  # type: ignore[attr-defined]  # a ChoiceField
+    judges = others.filter(model__modality__in=_judging())
+    form.fields["judge"].choices = [("", _("none")), *((str(v.pk), str(v)) for v in judges[:200])]  # type: ignore[attr-defined]  # a ChoiceField
     form.fields["reference"].choices = named  # type: ignore[attr-defined]  # a ChoiceField
     datasets = visible(who, DatasetVersion).select_related("dataset").order_by("-created_at")[:200]
     policies = (
@@ -66,3 +68,9 @@ def audit_form(
         "policies": [names[0][0]] if len(names) == 1 else [],
     }
     return form
+
+
+def _judging() -> set[str]:
+    """Kinds of models that some evaluation takes as its judge."""
+    asking = [e.requires for e in catalogue.all() if e.requires.judge]
+    return {kind.value for needs in asking for kind in (*needs.modalities, *needs.judges)}

@@ -188,6 +188,7 @@ class Hallucination:
             shards=shards(data_rows, SHARD_ROWS),
             expected_queries=queries,
             expected_output_tokens=queries * params.settings.max_new_tokens,
+            judged=data_rows,
             smallest_detectable_effect=smallest_detectable_effect(data_rows),
         )
 

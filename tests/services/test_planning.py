@@ -466,6 +466,22 @@ def test_a_judge_may_be_left_out_where_words_are_read_without_one(
     assert alone.digest != both.digest
 
 
+def test_a_judge_is_forecast_to_read_each_answer_once_and_to_write_a_word(
+    team: Team, engineer: User, adult: DatasetVersion
+) -> None:
+    """Of five answers to a question, quality.hallucination shows the judge the first."""
+    source = JUDGED.replace("name: judged", "name: grounded").replace(
+        "quality.judge", "quality.hallucination"
+    )
+    source = source.replace("metric: judged_rate", "metric: knowledge_precision")
+    policy, data = publish(principal=None, source=source), with_egress(adult, HERE)
+    model, judge = writer(team, engineer, "writer"), writer(team, engineer, "judge")
+    alone, both = (plan_of(model, data, policy, judge_version=each).takes for each in (None, judge))
+    assert alone.queries == 5 * 1000
+    assert both.queries == 6 * 1000
+    assert both.output_tokens - alone.output_tokens == 1000 * 16
+
+
 @pytest.mark.parametrize("role", [Role.REGULATOR, Role.ENGINEER])
 def test_a_judge_of_another_team_is_asked_only_for_those_who_may_spend_there(
     role: Role, team: Team, engineer: User, stranger: User, adult: DatasetVersion

@@ -86,6 +86,13 @@ def test_a_judge_and_a_reference_are_chosen_in_the_form_and_shown_with_what_was_
         roles={"text": "input", "seen": "member"},
         submitted_by=engineer,
     )
+    table = factories.a_version(
+        factories.a_model(team, engineer, "table", modality="tabular"), digest=4 * "e"
+    )
+    page = browse(engineer).get("/audits/new/").content.decode()
+    judges = page.split('name="judge"')[1].split("</select>")[0]
+    assert f'value="{judge.pk}"' in judges
+    assert f'value="{table.pk}"' not in judges  # no evaluation is judged by a model of tables
     sent = {"version": version.pk, "dataset": data.pk, "policies": ["asking"]}
     answer = browse(engineer).post("/audits/new/", {**sent, "reference": version.pk})
     assert answer.status_code == 422
