@@ -45,7 +45,7 @@ def check_model(folder: Path, modality: str | None, as_json: bool, as_sarif: boo
     pickles = scan_refused(folder, found.reasons) if isinstance(found, Refused) else []
     result = _record(folder, found, pickles)
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        click.echo(json.dumps(_unicode(result), indent=2))
     elif as_sarif:
         click.echo(json.dumps(sarif_of_check(result, folder), indent=2))
     else:
@@ -97,6 +97,15 @@ def _record(
 
 def _row(code: str, path: str, message: str) -> dict[str, str]:
     return {"code": code, "path": path, "message": message}
+
+
+def _unicode(value: Any) -> Any:
+    """The same with the bytes of names that are no UTF-8 written out: readers of JSON take no halves of characters."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if isinstance(value, list):
+        return [_unicode(one) for one in value]
+    return {key: _unicode(one) for key, one in value.items()} if isinstance(value, dict) else value
 
 
 def _lines(result: dict[str, Any]) -> Iterable[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from evaluations.intake.layouts import check_set
 from evaluations.intake.model_files import check_file
@@ -14,6 +15,7 @@ from evaluations.spec import Modality, ModelFormat
 
 __all__ = ["MAX_BYTES", "MAX_FILES", "Accepted", "Note", "Reason", "Refused", "inspect_any", "inspect_model"]
 
+Said = TypeVar("Said", Reason, Note)
 _ANOTHER_KIND = {"wrong_format", "wrong_architecture", "no_model", "no_ids", "protocol"}
 
 
@@ -84,10 +86,20 @@ def _read(folder: Path, modality: Modality) -> tuple[dict[str, int], dict[str, M
 
 
 def _accepted(folder: Path, files: dict[str, int], models: dict[str, ModelFormat]) -> Accepted:
-    notes = notes_on(folder, files, ())
+    notes = tuple(_shown(note) for note in notes_on(folder, files, ()))
     return Accepted(next(iter(models.values())), tuple(sorted(files)), sum(files.values()), notes)
 
 
 def _refused(folder: Path, files: dict[str, int], reasons: list[Reason]) -> Refused:
     notes = notes_on(folder, files, {reason.path for reason in reasons}) if files else ()
-    return Refused(tuple(reasons[:MAX_REASONS]), notes)
+    return Refused(
+        tuple(_shown(reason) for reason in reasons[:MAX_REASONS]), tuple(_shown(note) for note in notes)
+    )
+
+
+def _shown(one: Said) -> Said:
+    """Its message with nothing in it that a database, a terminal or a page takes for more than text.
+
+    Messages quote the files: half of a character, or NUL, can be stored nowhere.
+    """
+    return replace(one, message="".join(c if c.isprintable() else "\ufffd" for c in one.message))

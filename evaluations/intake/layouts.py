@@ -14,6 +14,7 @@ from evaluations.intake.reasons import Reason
 from evaluations.spec import Modality, ModelFormat
 
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+TOKENIZER = "tokenizer_config.json"
 _FACTORS = {"user_factors", "item_factors"}
 MAX_IDS = 5_000_000
 
@@ -66,6 +67,8 @@ def _check_hugging_face(folder: Path, files: set[str], models: list[str], modali
     else:
         reasons += _check_config(folder, modality)
     reasons += _PREPARED[KINDS[modality].prepared_by](files)
+    if "tokenizer.json" not in files:
+        reasons += _check_vocabulary(folder, files)
     if models[0].endswith(".onnx"):
         return reasons + _check_alone(dict.fromkeys(models, ModelFormat.ONNX))
     if INDEX in files:
@@ -96,6 +99,21 @@ def _check_tokenizer(files: set[str]) -> list[Reason]:
         return []
     message = "The tokenizer is missing. Save it beside the model: tokenizer.save_pretrained(folder)."
     return [Reason("no_tokenizer", "tokenizer.json", message)]
+
+
+def _check_vocabulary(folder: Path, files: set[str]) -> list[Reason]:
+    """Without tokenizer.json, some classes of transformers open the paths that their configuration names."""
+    held = _load(folder / TOKENIZER) if TOKENIZER in files else None
+    named = [
+        key for key in ("vocab_file", "merges_file") if isinstance(held, dict) and held.get(key) is not None
+    ]
+    if not named:
+        return []
+    message = (
+        f"The tokenizer has a file read from wherever {named[0]} says. Remove {' and '.join(named)} from the file, or "
+        "save the tokenizer again with its tokenizer.json."
+    )
+    return [Reason("index", TOKENIZER, message)]
 
 
 def _check_preprocessor(files: set[str]) -> list[Reason]:

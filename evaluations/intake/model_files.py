@@ -30,7 +30,11 @@ Check = Callable[[BinaryIO, int, str], ModelFormat | None]
 
 def check_file(folder: Path, path: str, modality: Modality) -> ModelFormat | Reason | None:
     """The format that the file is a model in; None for what goes with one; a reason to refuse it."""
-    descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        # O_NONBLOCK: what has become a pipe since it was listed is not waited for
+        descriptor = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        return Reason("unreadable", path, "The file may not be read. Give yourself the right: chmod u+r.")
     with os.fdopen(descriptor, "rb") as file:
         size = os.fstat(descriptor).st_size
         content = sniff(file.read(HEAD))

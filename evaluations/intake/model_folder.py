@@ -16,6 +16,11 @@ from evaluations.spec import Modality
 MAX_FILES = 200
 MAX_BYTES = 20 * 2**30
 MAX_REASONS = 50
+# Texts and configurations are read whole, and each template is tried: both take seconds apiece.
+MAX_CONFIGURATIONS = 40
+MAX_TEXTS = 256 * 2**20  # bytes together
+_CONFIGURATIONS = (".json", ".jinja")
+_TEXTS = (*_CONFIGURATIONS, ".txt", ".md")
 
 _CODE = (
     *(
@@ -106,6 +111,14 @@ def list_files(folder: Path, modality: Modality, reasons: list[Reason]) -> dict[
         reasons.append(
             Reason("too_large", "", f"A model has at most {MAX_BYTES // 2**30} GiB. Use a smaller one.")
         )
+    if sum(path.endswith(_CONFIGURATIONS) for path in files) > MAX_CONFIGURATIONS:
+        message = f"A model has at most {MAX_CONFIGURATIONS} JSON files and templates. Remove the others."
+        reasons.append(Reason("too_many_files", "", message))
+    if sum(size for path, size in files.items() if path.endswith(_TEXTS)) > MAX_TEXTS:
+        message = (
+            f"The texts and JSON files of a model have at most {MAX_TEXTS >> 20} MB together. Leave some out."
+        )
+        reasons.append(Reason("text_large", "", message))
     if not files and not reasons:
         reasons.append(
             Reason("empty", "", "The folder is empty. Give the folder that the model was saved to.")
@@ -117,6 +130,8 @@ def _fault(path: str, status: os.stat_result, modality: Modality) -> Reason | No
     if stat.S_ISLNK(status.st_mode):
         message = "This is a symbolic link. Replace links by what they point at: cp -rL folder copy."
         return Reason("symlink", path, message)
+    if stat.S_ISDIR(status.st_mode):  # one that is not entered: too deep, hidden or ill-named
+        return Reason("name", path, names.fault(path) or "")
     if not stat.S_ISREG(status.st_mode):
         return Reason("special_file", path, "This is no regular file (a device, pipe or socket). Remove it.")
     if shadowed := _shadowed(path):

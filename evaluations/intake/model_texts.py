@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from evaluations.intake import secret_texts, template_trial
-from evaluations.intake.formats import chat_template, code_hooks, json_text
+from evaluations.intake.formats import chat_template, code_hooks, config_sizes, json_text
 from evaluations.intake.formats.fault import Fault
 from evaluations.intake.formats.pickles import is_pickle
 
 MAX_TEXT = 64 * 2**20
 INDEX = "model.safetensors.index.json"
+_WORDS = {"vocab", "merges"}  # a table or list; a text is taken for the name of a file
+_FOLLOWED = {"class_info_file", "repo_path", "gguf_file", "mecab_option", "sudachi_config_path"}
 
 
 def read(file: BinaryIO, size: int) -> str:
@@ -49,21 +51,37 @@ def read_json(file: BinaryIO, size: int, name: str) -> Any:
     if name.startswith("adapter_"):
         message = "An adapter loads another model that it names. Merge it: model.merge_and_unload(), then save that."
         raise Fault("adapter", message)
-    _refuse_files_elsewhere(value)
+    _refuse_files_elsewhere(value, name)
     code_hooks.refuse(value)
+    if name == "config.json":
+        config_sizes.refuse(value)
     if templates := list(chat_template.of_configuration(value, name)):
         check_templates(templates)
     refuse_secrets(data)
     return value
 
 
-def _refuse_files_elsewhere(value: Any) -> None:
-    """transformers picks one of `fast_tokenizer_files` by the end of its name, and opens it wherever it lies."""
+def _refuse_files_elsewhere(value: Any, name: str) -> None:
+    """What transformers opens wherever it lies: one of `fast_tokenizer_files`, chosen by the end of its name; a text
+    where the words of a tokenizer belong; files of other libraries; the classes of an image processor, which it also
+    looks for on the network."""
     named = value.get("fast_tokenizer_files") if isinstance(value, dict) else None
     if isinstance(named, list) and any(isinstance(one, str) and ("/" in one or "\\" in one) for one in named):
         raise Fault(
             "index", "fast_tokenizer_files names files outside of the folder. Remove it from the file."
         )
+    for key, held in code_hooks.items(value):
+        if (
+            (key in _WORDS and isinstance(held, str))
+            or (key in _FOLLOWED and held is not None)
+            or (key == "init_inputs" and held)  # given to the tokenizer as they are, its files among them
+            or (name == "special_tokens_map.json" and key.endswith("_file") and held is not None)
+        ):
+            raise Fault(
+                "index",
+                f"The configuration has a file read from outside of the folder ({key}). Remove {key} from the file, "
+                "and save the model or tokenizer again.",
+            )
 
 
 def check_templates(templates: Sequence[str]) -> None:

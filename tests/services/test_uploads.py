@@ -417,6 +417,16 @@ def test_a_refused_model_is_quarantined_with_its_reasons_and_without_its_files(
     assert list(quarantine.of_model(as_engineer, model)) == [upload]
 
 
+def test_a_reason_that_quotes_what_no_database_stores_is_kept(as_engineer: Principal, model: Model) -> None:
+    files = {"model.skops": skops_bytes({"__loader__": "\x00\ud800\u202eevil"})}
+    upload = services.start_upload(principal=as_engineer, kind="model", name="risk", manifest=manifest(files))
+    send(as_engineer, upload, files)
+    assert refused(services.complete_upload, principal=as_engineer, upload=upload).code == "refused"
+    (reason,) = Upload.objects.get(pk=upload.pk).refusal["reasons"]
+    assert reason["code"] == "skops_type"
+    assert "(\ufffd\ufffd\ufffdevil)" in reason["message"]
+
+
 def test_a_quarantined_upload_is_in_nobodys_way(
     as_engineer: Principal, as_stranger: Principal, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

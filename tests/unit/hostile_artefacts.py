@@ -290,6 +290,43 @@ def tokenizer_that_is_read_from_elsewhere(folder: Path, marker: Path) -> None:
     text_model(folder, tokenizer_config__json={"fast_tokenizer_files": ["../../other/tokenizer.4.0.0.json"]})
 
 
+@hostile("index", "tokenizer_config.json")
+def tokenizer_of_words_from_elsewhere(folder: Path, marker: Path) -> None:
+    text_model(folder, tokenizer_config__json={"tokenizer_class": "BertTokenizer", "vocab": "/etc/passwd"})
+
+
+@hostile("index", "tokenizer.json")
+def tokenizer_json_of_words_from_elsewhere(folder: Path, marker: Path) -> None:
+    text_model(folder, tokenizer__json={"model": {"type": "WordPiece", "vocab": "/etc/passwd"}})
+
+
+@hostile("index", "special_tokens_map.json")
+def special_tokens_that_bring_another_tokenizer(folder: Path, marker: Path) -> None:
+    text_model(folder, special_tokens_map__json={"tokenizer_file": "/srv/other/tokenizer.json"})
+
+
+@hostile("index", "tokenizer_config.json")
+def tokenizer_that_is_given_what_it_opens(folder: Path, marker: Path) -> None:
+    text_model(folder, tokenizer_config__json={"init_inputs": ["/etc/passwd"]})
+
+
+@hostile("index", "tokenizer_config.json")
+def tokenizer_whose_class_follows_its_paths(folder: Path, marker: Path) -> None:
+    named = {"tokenizer_class": "GemmaTokenizer", "vocab_file": "/srv/v.json", "merges_file": "/srv/m.txt"}
+    text_model(folder, tokenizer_config__json=named, vocab__txt="a\n")
+    (folder / "tokenizer.json").unlink()
+
+
+@hostile("index", "preprocessor_config.json")
+def image_processor_that_reads_its_classes_elsewhere(folder: Path, marker: Path) -> None:
+    named = {
+        "image_processor_type": "OneFormerImageProcessor",
+        "repo_path": "/srv",
+        "class_info_file": "a.json",
+    }
+    text_model(folder, preprocessor_config__json=named)
+
+
 @hostile("index", "pytorch_model.bin.index.json")
 def index_of_pickles(folder: Path, marker: Path) -> None:
     text_model(folder, pytorch_model__bin__index__json={"weight_map": {"w": "../pytorch_model.bin"}})
@@ -384,6 +421,16 @@ def folder_that_shadows_ours(folder: Path, marker: Path) -> None:
 def folder_that_is_a_package(folder: Path, marker: Path) -> None:
     text_model(folder)
     put(folder, "__init__.py", code_text(marker).encode())
+
+
+@hostile("config_size", "config.json")
+def configuration_of_a_billion_classes(folder: Path, marker: Path) -> None:
+    text_model(folder, config__json={**CONFIG, "num_labels": 10**9})
+
+
+@hostile("config_size", "config.json")
+def configuration_of_a_billion_layers(folder: Path, marker: Path) -> None:
+    text_model(folder, config__json={**CONFIG, "text_config": {"num_hidden_layers": 10**9}})
 
 
 # --- chat templates ----------------------------------------------------------------------------------
@@ -503,6 +550,26 @@ def onnx_data_above_the_folder(folder: Path, marker: Path) -> None:
 @hostile("onnx_external", "model.onnx", modality="tabular")
 def onnx_data_at_an_absolute_path(folder: Path, marker: Path) -> None:
     _onnx(folder, _external("/etc/passwd"))
+
+
+@hostile("onnx", "model.onnx", modality="tabular")
+def onnx_data_elsewhere_in_a_field_that_only_c_reads(folder: Path, marker: Path) -> None:
+    model = onnx_model()
+    graph = model.graph.SerializeToString()
+    place = (
+        model.graph.initializer[0].external_data.add(key="location", value="/etc/passwd").SerializeToString()
+    )
+    # fields 13 and 14 of a tensor, with a bit beyond the 32 of a tag, which a reader in C++ drops
+    far = [bytes([tag | 0x80, 0x80, 0x80, 0x80, 0x10]) for tag in (13 << 3 | 2, 14 << 3)]
+    tensor = b"\x10\x01" + b"\x42\x01v" + far[0] + bytes([len(place)]) + place + far[1] + b"\x01"
+    tensor = b"\x08\x01\x22\x04" + bytes(4) + tensor
+    graph += b"\x2a" + bytes([len(tensor)]) + tensor
+    model.ClearField("graph")
+    put(folder, "model.onnx", model.SerializeToString() + b"\x3a" + _length(len(graph)) + graph)
+
+
+def _length(value: int) -> bytes:
+    return bytes([value & 0x7F | 0x80, value >> 7]) if value > 127 else bytes([value])
 
 
 @hostile("onnx_domain", "model.onnx", modality="tabular")
@@ -886,6 +953,28 @@ def socket_in_the_folder(folder: Path, marker: Path) -> None:
             listening.bind("s")
     finally:
         os.chdir(here)
+
+
+@hostile("name", ".git", wears=False)
+def folder_that_is_hidden(folder: Path, marker: Path) -> None:
+    text_model(folder)
+    put(folder, ".git/hooks/post-checkout", code_text(marker).encode())
+
+
+@hostile("too_many_files", "")
+def templates_that_take_a_second_each(folder: Path, marker: Path) -> None:
+    text_model(folder)
+    slow = "{% for a in range(3000) %}{% for b in range(1000) %}{% endfor %}{% endfor %}"
+    for number in range(60):
+        put(folder, f"additional_chat_templates/{number}.jinja", slow.encode())
+
+
+@hostile("text_large", "")
+def texts_that_take_minutes_to_read(folder: Path, marker: Path) -> None:
+    text_model(folder)
+    for number in range(6):
+        put(folder, f"{number}/vocab.txt", b"")
+        os.truncate(folder / f"{number}/vocab.txt", 60 * 2**20)
 
 
 @hostile("name", "config\u202enosj.json", wears=False)

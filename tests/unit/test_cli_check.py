@@ -91,7 +91,7 @@ def test_a_name_that_is_no_text_is_written_out_in_every_form(auditor: CommandLin
     folder = hugging_face(tmp_path / "evil")
     (folder / "x\udcff.json").write_text("{}")
     assert "name  x\\udcff.json  " in auditor("model", "check", folder).out
-    assert json.loads(auditor("model", "check", folder, "--json").out)["reasons"][0]["path"] == "x\udcff.json"
+    assert json.loads(auditor("model", "check", folder, "--json").out)["reasons"][0]["path"] == "x\\xff.json"
     sarif = json.loads(auditor("model", "check", folder, "--sarif").out)
     place = sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"].endswith("/evil/x%FF.json")

@@ -13,6 +13,7 @@ import jinja2
 import pytest
 
 from evaluations.intake.inspection import Accepted, Refused, inspect_any, inspect_model
+from tests.model_files import CONFIG, hugging_face
 from tests.unit.honest_artefacts import HONEST
 from tests.unit.hostile_artefacts import CORPUS, Hostile, escape, payload
 
@@ -61,6 +62,7 @@ def test_a_hostile_artefact_is_refused_for_the_named_reason_and_runs_nothing(
     assert isinstance(result, Refused), result
     assert {(reason.code, reason.path) for reason in result.reasons} == {(one.code, one.path)}
     assert all(reason.message.endswith(".") for reason in result.reasons)
+    assert all(reason.message.isprintable() for reason in result.reasons)
     assert not marker.exists()
 
 
@@ -114,3 +116,41 @@ def test_modules_in_the_folder_are_not_loaded_by_a_check_that_is_started_there(
     assert done.returncode == 1, done.stderr
     assert "shadow  sitecustomize.py" in done.stdout
     assert not marker.exists()
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = hugging_face(tmp_path)
+    really = os.open
+
+    def as_another_person(path: object, *arguments: int) -> int:
+        if str(path).endswith("config.json"):
+            raise PermissionError(13, "Permission denied")
+        return really(path, *arguments)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(os, "open", as_another_person)
+    result = inspect_model(folder, "text_classifier")
+    assert isinstance(result, Refused)
+    assert [(reason.code, reason.path) for reason in result.reasons] == [("unreadable", "config.json")]
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("paths_of_another_computer", {"vocab_file": "/home/me/vocab.txt", "tokenizer_file": None}),
+        ("no_inputs", {"init_inputs": []}),
+    ],
+)
+def test_what_old_tokenizers_keep_is_accepted(name: str, files: dict[str, object], tmp_path: Path) -> None:
+    folder = hugging_face(tmp_path)
+    (folder / "tokenizer_config.json").write_text(json.dumps(files))
+    assert isinstance(inspect_model(folder, "text_classifier"), Accepted), name
+
+
+def test_a_reason_that_quotes_the_file_is_text_that_can_be_stored_and_shown(tmp_path: Path) -> None:
+    config = {**CONFIG, "architectures": ["\x00\ud800\x1b[2J\u202e"]}
+    (hugging_face(tmp_path) / "config.json").write_text(json.dumps(config))
+    result = inspect_model(tmp_path, "text_classifier")
+    assert isinstance(result, Refused)
+    (reason,) = result.reasons
+    assert (reason.code, reason.message.isprintable()) == ("wrong_architecture", True)
+    assert "\ufffd\ufffd\ufffd[2J\ufffd" in reason.message

@@ -23,7 +23,7 @@ _HARMLESS = (None, False)  # of all but auto_map: how libraries write the defaul
 
 def refuse(value: Any) -> None:
     """Raise Fault `auto_map` or `code_hook` where a configuration asks for code, at any depth."""
-    for key, held in _items(value):
+    for key, held in items(value):
         if key == "auto_map" or (key in _HOOKS and not any(held is harmless for harmless in _HARMLESS)):
             raise Fault(
                 "auto_map" if key == "auto_map" else "code_hook",
@@ -43,7 +43,8 @@ def _names_a_repository(value: Any) -> bool:
     return any(isinstance(one, str) and "/" in one for one in values)
 
 
-def _items(value: Any) -> Iterator[tuple[str, Any]]:
+def items(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every key of a configuration with what it holds, at any depth."""
     pending = [value]
     while pending:
         item = pending.pop()

@@ -133,6 +133,8 @@ def _fields(walk: _Walk, at: int, stop: int, numbers: bool = False) -> Iterator[
         if walk.fields > MAX_FIELDS:
             raise _fault(f"it has more than {MAX_FIELDS} parts")
         tag, at = _varint(data, at, stop)
+        if tag >= 2**32:  # a reader in C++ drops the higher bits, and finds another field than is seen here
+            raise _fault("it is no protobuf message")
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:
             value, at = _varint(data, at, stop)
@@ -158,8 +160,10 @@ def _varint(data: mmap.mmap, at: int, stop: int) -> tuple[int, int]:
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        if byte < 0x80 and value < 2**64:
             return value, at
+        if byte < 0x80:
+            break
     raise _fault("it is cut off, or no protobuf message")
 
 
