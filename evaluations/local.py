@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
     from evaluations.context import Context
     from evaluations.data.dataset import Dataset
+    from evaluations.endpoints import Price
     from evaluations.engine.score_store import ScoreStore
-    from evaluations.forecasting import Forecast
+    from evaluations.forecasting import Forecast, Known
     from evaluations.models.protocol import Model
     from evaluations.results import Results
 
@@ -230,31 +231,20 @@ def _folder(out: Path | None) -> Iterator[Path]:
 
 
 def forecasts(
-    items: Sequence[Item], ref: ModelRef, data_ref: DataRef, seed: int
+    items: Sequence[Item], ref: ModelRef, data_ref: DataRef, seed: int, judge: ModelRef | None = None
 ) -> Iterator[tuple[Item, Forecast | Failure]]:
-    """What each item would take, told before anything starts; a Failure where it cannot be run."""
+    """What each item would take, its judge included, told before anything starts; a Failure where it cannot be run."""
     from evaluations.data import dataset
-    from evaluations.forecasting import BYTES_PER_TOKEN, Known, forecast
+    from evaluations.forecasting import BYTES_PER_TOKEN, forecast, of_judge, total
     from evaluations.merge import for_parent
     from evaluations.runner import check_before_data, checked_plan, resolve
 
     data = dataset.read(data_ref, ref.modality)
-    price, together = None, 1
-    if ref.format is ModelFormat.ENDPOINT:
-        from evaluations.models.endpoint import read_spec
-
-        spec = read_spec(Path(ref.path))
-        price, together = spec.price, spec.rest.rows_per_request if spec.rest else 1
     tokens = None
     if data.modality in dataset.TEXT:
         tokens = (
             sum(len(text.encode("utf-8", "replace")) for text in data.texts) / BYTES_PER_TOKEN / data.rows
         )
-    known = Known(
-        tokens_per_query=tokens,
-        rows_per_request=together,
-        writes=ref.modality in (Modality.CAUSAL_LM, Modality.SEQ2SEQ),
-    )
     for item in items:
         request = RunRequest(
             run_id="local",
@@ -270,9 +260,29 @@ def forecasts(
             if evaluation.requires.parent:
                 for_parent(request)
             plan = checked_plan(evaluation, params, data)
-            yield item, forecast(plan, known, price)
+            takes = forecast(plan, *_known(ref, tokens))
+            if judge and evaluation.requires.takes_judge(judge.modality, item.params):
+                settings = getattr(params, "judge_settings", None)
+                asked = of_judge(plan, settings.max_new_tokens) if settings else plan
+                both = total([takes, forecast(asked, *_known(judge, tokens))])
+                takes = replace(both, smallest_detectable_effect=takes.smallest_detectable_effect)
+            yield item, takes
         except EvaluationError as error:
             yield item, Failure(code=error.code, message=error.message, skipped=error.skipped)
+
+
+def _known(ref: ModelRef, tokens: float | None) -> tuple[Known, Price | None]:
+    """What is known of asking a model before it is asked, and its price where it is served."""
+    price, together = None, 1
+    if ref.format is ModelFormat.ENDPOINT:
+        from evaluations.models.endpoint import read_spec
+
+        spec = read_spec(Path(ref.path))
+        price, together = spec.price, spec.rest.rows_per_request if spec.rest else 1
+    from evaluations.forecasting import Known
+
+    writes = ref.modality in (Modality.CAUSAL_LM, Modality.SEQ2SEQ)
+    return Known(tokens_per_query=tokens, rows_per_request=together, writes=writes), price
 
 
 # --- from a notebook ------------------------------------------------------------------------------

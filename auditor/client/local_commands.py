@@ -89,15 +89,17 @@ def run(session: Session, /, model: Path, data: Path, policy: str, **options: An
         suite = local_run.suite_of(stated, facts)
         seed = local_run.seed_for(ref, data_ref, suite)
         items = [Item(item, name, params) for item, (name, _, params) in suite.items()]
-        if options["dry_run"]:
-            show_plan(local_run.plan(suite, dict(_by_name(forecasts(items, ref, data_ref, seed))), seed))
-            return Exit.MEETS
         alone = {**options, "parent": None}
         unlike = alone | {"modality": None, "format_": None, "labels": ()}  # a judge may be of another kind
         judge, reference, attacker = (
             _model_ref(options[name], how) if options[name] else None
             for name, how in (("judge", unlike), ("reference", alone), ("attacker", unlike))
         )
+        if options["dry_run"]:
+            show_plan(
+                local_run.plan(suite, dict(_by_name(forecasts(items, ref, data_ref, seed, judge))), seed)
+            )
+            return Exit.MEETS
         started = datetime.now(UTC).replace(microsecond=0)
         subject = Subject(ref, judge_ref=judge, reference_ref=reference, attacker_ref=attacker)
         ended = _run_all(session, subject, data_ref, items, seed, options)
@@ -112,6 +114,7 @@ def run(session: Session, /, model: Path, data: Path, policy: str, **options: An
         seed=seed,
         ended=ended,
         started=started,
+        beside=local_run.beside(suite, judge, reference, attacker),
     )
     render.show(card, session.out)
     session.note(local_run.NOTICE)

@@ -94,6 +94,22 @@ def seed_for(model: ModelRef, data: DataRef, suite: Mapping[str, tuple[str, str,
     )
 
 
+def beside(
+    suite: Mapping[str, tuple[str, str, dict[str, Any]]],
+    judge: ModelRef | None,
+    reference: ModelRef | None,
+    attacker: ModelRef | None,
+) -> dict[str, ModelRef]:
+    """The other models that something of the suite asks, by what they are for."""
+    needs = [(catalogue.get(name).requires, params) for name, _, params in suite.values()]
+    asked = {
+        "judge": judge if judge and any(r.takes_judge(judge.modality, p) for r, p in needs) else None,
+        "reference": reference if any(r.reference for r, _ in needs) else None,
+        "attacker": attacker if any(r.attacker for r, _ in needs) else None,
+    }
+    return {role: other for role, other in asked.items() if other is not None}
+
+
 def card(
     *,
     stated: PolicyDocument,
@@ -104,6 +120,7 @@ def card(
     seed: int,
     ended: Mapping[str, EvaluationResult | Failure],
     started: datetime,
+    beside: Mapping[str, ModelRef],
 ) -> dict[str, Any]:
     """The same document as a report card of the service, marked as local: it has no ledger entry and no signature."""
     measured = {
@@ -143,7 +160,16 @@ def card(
                 "number": 0,
                 "digest": digest_of(stated.model_dump(mode="json", by_alias=True)),
             },
-            audit={"id": "local", "seed": seed, "started_at": _time(started), "finished_at": _time(now)},
+            audit={
+                "id": "local",
+                "seed": seed,
+                "started_at": _time(started),
+                "finished_at": _time(now),
+                **{
+                    role: {"model": Path(other.path).name, "digest": other.digest}
+                    for role, other in beside.items()
+                },
+            },
             controls=controls,
             reported=_reported(stated, facts, measured, reasons),
             runs=[_run(item, result) for item, result in ended.items()],

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from auditor.client import local_run
 from evaluations import catalogue, local, runner
+from evaluations.forecasting import Forecast
 from evaluations.merge import for_judge
 from evaluations.models.protocol import Generation
 from evaluations.quality import judge_asking, judge_scores, rubrics
 from evaluations.quality.judge import JudgeParams
-from evaluations.spec import EvaluationError, EvaluationResult, MetricStatus, Role
+from evaluations.spec import EvaluationError, EvaluationResult, MetricStatus, Modality, Role
 from evaluations.stats import wilson
 from tests.evaluations import make, seq
 
@@ -380,3 +382,24 @@ def test_model_and_judge_run_apart_and_are_merged(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "result/failure.json").read_text())["code"] == "bad_shard"
     assert runner.main(merged) == 3
     assert json.loads((tmp_path / "result/failure.json").read_text())["code"] == "no_judge"
+
+
+def test_what_a_judge_takes_is_forecast_where_one_is_named(tmp_path: Path) -> None:
+    data_ref = make.data_ref(seq.questions(20), tmp_path, seq.ROLES)
+    items = [local.Item("grounded", "quality.hallucination", {"samples": 3})]
+    ((_, alone),) = local.forecasts(items, seq.WRITER, data_ref, 1)
+    ((_, both),) = local.forecasts(items, seq.WRITER, data_ref, 1, seq.JUDGE)
+    classifier = seq.JUDGE.model_copy(
+        update={"modality": Modality.TEXT_CLASSIFIER}
+    )  # which judges nothing here
+    ((_, unasked),) = local.forecasts(items, seq.WRITER, data_ref, 1, classifier)
+    assert isinstance(alone, Forecast)
+    assert isinstance(both, Forecast)
+    assert (alone.queries, both.queries, unasked) == (80, 100, alone)
+    assert both.output_tokens - alone.output_tokens == 20 * 16
+    assert alone.input_tokens is not None
+    assert both.input_tokens is not None
+    assert both.input_tokens > alone.input_tokens + 20 * 250
+    suite = {"grounded": ("quality.hallucination", "2", {"samples": 3})}
+    assert local_run.beside(suite, seq.JUDGE, seq.JUDGE, None) == {"judge": seq.JUDGE}
+    assert local_run.beside(suite, classifier, None, None) == {}
