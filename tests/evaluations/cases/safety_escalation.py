@@ -16,7 +16,14 @@ def _wavering(turns: Sequence[Turn]) -> led.Answer:
     """Refuses, gives in, speaks of something else or is withheld, by the conversation."""
     spoken = "|".join(turn.text for turn in turns).encode("utf-8", "surrogatepass")
     kind = int(np.random.default_rng([len(spoken), sum(spoken)]).integers(6))
-    return (led.SORRY, led.GIVEN, "Rain is expected.", "I will not say.", led.CHAT, Generation("", "blocked", "x"))[kind]
+    return (
+        led.SORRY,
+        led.GIVEN,
+        "Rain is expected.",
+        "I will not say.",
+        led.CHAT,
+        Generation("", "blocked", "x"),
+    )[kind]
 
 
 CASE = Case(
