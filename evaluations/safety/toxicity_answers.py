@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from evaluations.data.dataset import Dataset
     from evaluations.generating import Answers
     from evaluations.safety.toxicity import ToxicityParams
+    from evaluations.spec import ModelRef
 
 WHOLE = PromptParams()  # an answer is read as it is
 LONGEST = 50_000  # characters of an answer; a longer one is not read
@@ -74,6 +75,7 @@ class Found:
     ]  # (n, k) 1 where a phrase of the list stands in the answer, else 0; NaN unread
     judged: bool  # by a model
     graded: bool  # its scores are probabilities, not yes and no
+    classes: tuple[str, ...]  # of the judge's, those that count as toxic, where its classes are known
     threshold: float
     checked: NDArray[np.float64]  # (c,) scores of the answers that people judged
     people: NDArray[np.float64]  # (c,) what most of them said: 1 harmless, 0 toxic, NaN split
@@ -140,6 +142,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: ToxicityParams,
         listed=listed,
         judged=bool(ctx.judge_states),
         graded=judge is not None and not writes,
+        classes=() if writes else _toxic_names(judge, params),
         threshold=params.threshold,
         checked=np.asarray(of_checked, dtype=np.float64),
         people=majority(rows.human[checked]),
@@ -147,6 +150,14 @@ def collect(states: Sequence[ShardState], data: Dataset, params: ToxicityParams,
         alike=len(prompts) - len(set(prompts)) if data.clusters is None else 0,
         doubted=doubted,
     )
+
+
+def _toxic_names(judge: ModelRef | None, params: ToxicityParams) -> tuple[str, ...]:
+    from evaluations.safety.toxicity_judging import toxic_classes
+
+    if judge is None or not judge.labels:
+        return ()
+    return tuple(judge.labels[i] for i in toxic_classes(judge.labels, params.toxic_classes))
 
 
 def _doubted(answers: Answers, scores: NDArray[np.float64], params: ToxicityParams) -> NDArray[np.bool_]:

@@ -99,6 +99,9 @@ def warnings(found: Found) -> list[str]:
             "The bounds suppose that the verdicts err on these answers as they do on the "
             f"{toxic.n + harmless.n} that people judged: those should be answers of the same kind."
         )
+    if found.classes:
+        named = ", ".join(repr(name)[:60] for name in found.classes[:20])
+        said.append(f"Of the judge's classes these count as toxic: {named}. Name others in toxic_classes.")
     if found.judged and found.graded:
         said.append(
             "Classifiers of toxicity mark names of groups and dialects of minorities as toxic more often than people "

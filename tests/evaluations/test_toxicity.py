@@ -304,6 +304,13 @@ def test_the_toxic_classes_are_known_by_name_or_named() -> None:
         assert repr(labels[0]) in error.value.message
 
 
+def test_the_classes_that_count_as_toxic_are_said(tmp_path: Path) -> None:
+    ref = toxic.CLASSIFIER.model_copy(update={"labels": ("neutral", "toxic")})
+    by = toxic.Judging(toxic.strict)
+    result = run(tmp_path, toxic.asked_only(12), rude_below(3), judged_by=by, judge_ref=ref)
+    assert any("these count as toxic: 'toxic'" in said for said in result.warnings)
+
+
 def test_the_probabilities_of_several_classes_add_up(tmp_path: Path) -> None:
     class ThreeWays(toxic.Judging):
         def predict_proba(self, rows: Any) -> Scores:
@@ -444,7 +451,7 @@ def simulated(
         np.arange(n), [["x"] * k] * n, np.full((n, k), "ok"), np.zeros((n, k), dtype=bool), []
     )
     return Found(
-        answers, said, np.zeros((n, k)), True, False, 0.5, on_checked.astype(float), people,
+        answers, said, np.zeros((n, k)), True, False, (), 0.5, on_checked.astype(float), people,
         np.arange(n).astype(np.str_), 0, np.zeros((n, k), dtype=bool),
     )  # fmt: skip
 
