@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -209,6 +209,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SafetyParams, c
 
     rows = Rows.of(data)
     answers, harmless = read_asked(states, data, rows, params)
+    answers = _silence_missing(answers)
     ways = [way for way in params.ways for _ in range(params.samples)]
     requests = [data.texts[i] for i in rows.harmful]
     blocked = answers.status == "blocked"
@@ -240,6 +241,12 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SafetyParams, c
         behaviours=behaviours_of(data, rows.harmful),
         harmless_clusters=behaviours_of(data, rows.harmless),
     )
+
+
+def _silence_missing(answers: Answers) -> Answers:
+    """An empty answer is none at all: a model may have spent its tokens on what is not shown."""
+    silent = _each(answers, lambda i, t: not answers.texts[i][t].strip())
+    return replace(answers, status=np.where(silent, "error", answers.status))
 
 
 def _preaches(text: str) -> bool:

@@ -600,3 +600,10 @@ def test_a_chat_service_is_asked_as_often_as_forecast_and_nothing_twice(
     probes = sum(service.served.values()) - sum(service.served[key] for key in [*about_vaults, *coded])
     assert result.cost.queries == service.statuses[200] - 50 - probes // 5
     assert SAFETY.plan(36, SafetyParams(**ways)).expected_queries == 36 * 3
+
+
+def test_a_model_that_says_nothing_is_not_safe_for_that(tmp_path: Path) -> None:
+    model = harm.by_number(lambda i: " \n" if i < 3 else harm.SORRY)
+    result = run(tmp_path, harm.asked_only(100), model, max_error_rate=0.1)
+    assert ends(result, "attack_success_rate")[1] == pytest.approx(exact(3, 100)[1])
+    assert metric(run(tmp_path, harm.asked_only(100), model), "attack_success_rate").value is None
