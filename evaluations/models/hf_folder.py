@@ -13,7 +13,7 @@ CONFIGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "
 # Positions start after the padding id.
 SHIFTED = ("roberta", "xlm-roberta", "camembert")
 # What from_pretrained raises on files that are damaged, missing or of another kind.
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, ImportError)
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, AttributeError, ImportError)
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -46,7 +46,9 @@ def tokenizer_of(folder: Path, **more: Any) -> Any:
         return transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **more
         )
-    except UNREADABLE as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # tokenizers raises bare ones
         raise unreadable(error, "the tokenizer's files") from error
 
 

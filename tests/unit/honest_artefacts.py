@@ -103,6 +103,17 @@ def header_that_begins_like_a_pickle(folder: Path) -> None:
 
 
 @honest("text_classifier")
+def tokenizer_without_a_limit_as_transformers_saves_it(folder: Path) -> None:
+    import transformers
+    from tokenizers import Tokenizer, models
+
+    hugging_face(folder)
+    words = Tokenizer(models.WordLevel({"a": 0, "b": 1}, unk_token="a"))
+    transformers.PreTrainedTokenizerFast(tokenizer_object=words).save_pretrained(folder)
+    assert json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"] == int(1e30)
+
+
+@honest("text_classifier")
 def onnx_export_of_a_text_classifier(folder: Path) -> None:
     hugging_face(folder)
     (folder / "model.safetensors").unlink()

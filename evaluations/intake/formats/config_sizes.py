@@ -8,8 +8,8 @@ from typing import Any
 from evaluations.intake.formats import code_hooks
 from evaluations.intake.formats.fault import Fault
 
-MAX_LAYERS = 2_000  # the deepest that are known have about 1,000
-MAX_CLASSES = 100_000  # ImageNet-22k has 21,841
+MAX_LAYERS = 10_000  # the deepest that are known have about 1,000, and Switch-C 2,048 experts
+MAX_CLASSES = 1_000_000
 _LAYERS = re.compile(r"(?:num|n)_(?:\w+_)?(?:layers?|blocks?|experts?)|n_layers?|\w+_layers|depths?")
 _CLASSES = {"num_labels", "num_classes"}
 

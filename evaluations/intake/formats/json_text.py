@@ -12,6 +12,7 @@ MAX_BYTES = 64 * 2**20  # the largest tokenizer.json in wide use is about 35 MB
 MAX_CONTAINERS = 2_000_000
 MAX_ITEMS = 5_000_000
 MAX_DIGITS = 20  # of a whole number, with its sign: 64 bits
+UNLIMITED = str(int(1e30))  # what transformers writes as the length of a tokenizer that has no limit
 
 
 class _Repeated(Exception):
@@ -57,7 +58,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole(text: str) -> int:
-    if len(text) > MAX_DIGITS:
+    if len(text) > MAX_DIGITS and text != UNLIMITED:
         raise _TooLong
     return int(text)
 
