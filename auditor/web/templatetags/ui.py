@@ -174,7 +174,10 @@ def share(percent: float) -> str:
 def fact(name: str, value: str | float) -> str:
     """`probability before: 0.98`, `expected: the same answer`."""
     said = words.fact_value(name, value) if isinstance(value, str) else numbers.number(value)
-    return gettext("%(name)s: %(value)s") % {"name": words.fact_name(name), "value": transcripts.unhidden(said)}
+    return gettext("%(name)s: %(value)s") % {
+        "name": words.fact_name(name),
+        "value": transcripts.unhidden(said),
+    }
 
 
 @register.simple_tag
