@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from evaluations.intake import model_texts
-from evaluations.intake.formats import endpoint, lightgbm_text, onnx, safetensors, skops, trees
+from evaluations.intake.formats import endpoint, lightgbm_text, onnx, safetensors, skops, trees, zip_directory
 from evaluations.intake.formats.fault import Fault
 from evaluations.intake.magic import HEAD, TAIL, Content, ends_as_zip, sniff
 from evaluations.intake.model_folder import pickle
@@ -76,6 +76,8 @@ def _refuse_archives(file: BinaryIO, path: str, content: Content) -> None:
 
 
 def _holds_pickles(file: BinaryIO) -> bool:
+    if not zip_directory.is_small(file):
+        return False
     try:
         with zipfile.ZipFile(file) as archive:
             return any(

@@ -255,6 +255,12 @@ def program_archive_in_a_tensor(folder: Path, marker: Path) -> None:
     text_model(folder, model__safetensors=safetensors_bytes({"w": tensor}, program))
 
 
+@hostile("safetensors_header", "model.safetensors")
+def safetensors_of_a_million_tensors(folder: Path, marker: Path) -> None:
+    one = {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}
+    text_model(folder, model__safetensors=safetensors_bytes({f"{i:x}": one for i in range(100_010)}, b""))
+
+
 # --- indices -----------------------------------------------------------------------------------------
 
 
@@ -748,6 +754,26 @@ def skops_of_parts_that_overlap(folder: Path, marker: Path) -> None:
     second = data.find(b"PK\x01\x02", first + 4)
     data[second + 42 : second + 46] = data[first + 42 : first + 46]  # where its local header is
     _skops(folder, bytes(data))
+
+
+def archive_of_many_parts(parts: int) -> bytes:
+    """An archive whose directory names one part over and over."""
+    data = zipped({"a": b""})
+    begin, end = data.find(b"PK\x01\x02"), data.find(b"PK\x05\x06")
+    directory = data[begin:end] * parts
+    record = bytearray(data[end:])
+    record[12:16] = struct.pack("<I", len(directory))
+    return data[:begin] + directory + bytes(record)
+
+
+@hostile("skops", "model.skops", modality="tabular")
+def skops_of_more_parts_than_fit_in_memory(folder: Path, marker: Path) -> None:
+    _skops(folder, archive_of_many_parts(300_000))
+
+
+@hostile("archive", "README.md")
+def text_that_ends_as_an_archive_of_many_parts(folder: Path, marker: Path) -> None:
+    text_model(folder, README__md=archive_of_many_parts(300_000))
 
 
 @hostile("skops", "model.skops", modality="tabular")

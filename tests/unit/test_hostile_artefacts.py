@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import jinja2
@@ -15,7 +16,7 @@ import pytest
 from evaluations.intake.inspection import Accepted, Refused, inspect_any, inspect_model
 from tests.model_files import CONFIG, hugging_face
 from tests.unit.honest_artefacts import HONEST
-from tests.unit.hostile_artefacts import CORPUS, Hostile, escape, payload
+from tests.unit.hostile_artefacts import CORPUS, Hostile, archive_of_many_parts, escape, payload
 
 ALL_CHECKS = """
 import json, sys
@@ -154,3 +155,14 @@ def test_a_reason_that_quotes_the_file_is_text_that_can_be_stored_and_shown(tmp_
     (reason,) = result.reasons
     assert (reason.code, reason.message.isprintable()) == ("wrong_architecture", True)
     assert "\ufffd\ufffd\ufffd[2J\ufffd" in reason.message
+
+
+@pytest.mark.parametrize("name", ["model.skops", "README.md"])
+def test_the_parts_of_an_archive_are_not_listed_where_they_are_too_many(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(archive_of_many_parts(300_000))
+    tracemalloc.start()
+    try:
+        assert isinstance(inspect_model(tmp_path, "tabular"), Refused)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()

@@ -13,6 +13,7 @@ from evaluations.intake.formats.fault import Fault
 from evaluations.intake.formats.json_text import parse
 
 MAX_HEADER = 100 * 2**20
+MAX_TENSORS = 100_000  # of one file; the largest models have as many in all of their shards
 _BYTES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 1),
     **dict.fromkeys(("I16", "U16", "F16", "BF16"), 2),
@@ -35,6 +36,8 @@ def check(file: BinaryIO, size: int) -> frozenset[str]:
     raw = file.read(length)
     if len(raw) != length or not raw.startswith(b"{"):
         raise _fault("its header is no JSON object", "header")
+    if raw.count(b"{") > MAX_TENSORS + 2:  # before any is built: each takes a kilobyte of memory
+        raise _fault(f"its header describes more than {MAX_TENSORS:,} tensors", "header")
     try:
         header = parse(raw, "The safetensors header")
     except Fault as fault:

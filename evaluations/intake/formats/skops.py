@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from evaluations.intake.formats import zip_directory
 from evaluations.intake.formats.fault import Fault
 from evaluations.intake.formats.json_text import parse
 
@@ -56,6 +57,8 @@ def check(file: BinaryIO) -> None:
 
     Reads every member.
     """
+    if not zip_directory.is_small(file):
+        raise _fault(f"it has more than {MAX_MEMBERS} parts")
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
