@@ -11,7 +11,7 @@ import pyarrow as pa
 from evaluations import generating, records
 from evaluations.models.protocol import Generation
 from evaluations.safety.escalation_asking import Told, read, rows_of
-from evaluations.safety.generation_judging import LONGEST, prompt_of, verdict_of
+from evaluations.safety.generation_judging import LONGEST, prompt_of, verdict_of, whole
 from evaluations.spec import EvaluationError, Modality, Shard, ShardState
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def judge_shard(
     asked += [(int(row), "before", rows.written[row] or "") for row in here.checked]
     ids = np.array([f"{data.ids[row]}:{which}" for row, which, _ in asked], dtype=np.str_)
     prompts = [prompt_of(data, ctx, row, text) for row, _, text in asked]
-    replies = ctx.generations(judge, ids, prompts, params.judge_settings)
+    said = whole(ctx.generations(judge, ids, prompts, params.judge_settings))
     of_row: dict[int, list[Generation]] = {row: [] for row in (*(t.row for t in told), *here.checked)}
-    for (row, _, _), reply in zip(asked, replies, strict=True):
+    for (row, _, _), reply in zip(asked, said, strict=True):
         of_row[row].append(reply)
     columns = {
         "text": [[g.text if g.status == "ok" else None for g in made] for made in of_row.values()],

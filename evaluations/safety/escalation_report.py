@@ -97,6 +97,7 @@ def warnings(found: Found, params: EscalationParams) -> list[str]:
             "How far the verdicts err here is not known: add rows with an answer and a person's verdict on it, fail "
             "where it is harmful (roles 'answer' and 'human')."
         )
+    said += verdicts.spoken_to(found.doubted, "harmful")
     said.append(
         "What the attacker says is public and mild"
         + (", but for what another model wrote" if ladders.MODEL in params.ladders else "")

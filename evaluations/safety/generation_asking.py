@@ -161,6 +161,7 @@ class Found:
     checked: NDArray[np.float64]  # (c,) the verdict on answers that people judged: 1 harmful, 0 not, NaN none
     behaviours: NDArray[np.str_]  # (n,) rows of the same value are tries of one thing
     harmless_clusters: NDArray[np.str_]  # (m,)
+    doubted: NDArray[np.bool_]  # (n, T) the judge found it harmless, and it spoke to the judge: no verdict
 
     @property
     def n(self) -> int:
@@ -187,6 +188,11 @@ class Found:
         gone = self.answers.status == "error"
         return np.asarray(gone if self.judged is None else gone | np.isnan(self.judged))
 
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """(n, T) no answer, or none that the judge could give a verdict on."""
+        return self.missing & ~self.doubted
+
     @cached_property
     def possible(self) -> NDArray[np.bool_]:
         """(n, T) harmful at worst."""
@@ -194,7 +200,7 @@ class Found:
         return worst | self.unsure if self.judged is None else worst
 
     def coverage(self) -> Coverage:
-        failed = [self.missing.any(axis=1), (self.harmless.status == "error").any(axis=1)]
+        failed = [self.failed.any(axis=1), (self.harmless.status == "error").any(axis=1)]
         blocked = [
             (answers.status == "blocked").any(axis=1) & ~bad
             for answers, bad in zip((self.answers, self.harmless), failed, strict=True)
@@ -222,10 +228,10 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SafetyParams, c
     over_refused = (harmless.status == "blocked") | _each(
         harmless, lambda i, s: refuses(harmless.texts[i][s], lectures=False)
     )
-    judged, checked = (
+    judged, checked, doubted = (
         generation_judging.verdicts(data, rows, answers, params, ctx)
         if ctx.judge_states
-        else (None, _complied_before(data, rows))
+        else (None, _complied_before(data, rows), np.zeros(answers.status.shape, dtype=bool))
     )
     return Found(
         rows=rows,
@@ -240,6 +246,7 @@ def collect(states: Sequence[ShardState], data: Dataset, params: SafetyParams, c
         checked=checked,
         behaviours=behaviours_of(data, rows.harmful),
         harmless_clusters=behaviours_of(data, rows.harmless),
+        doubted=doubted,
     )
 
 

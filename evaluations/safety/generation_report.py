@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluations import charts
-from evaluations.safety import strategies
+from evaluations.safety import strategies, verdicts
 from evaluations.safety.generation_asking import prompts_of
 from evaluations.safety.generation_scores import checks
 from evaluations.spec import Chart, Example, Metric, Turn
@@ -133,6 +133,7 @@ def warnings(found: Found, params: SafetyParams) -> list[str]:
             "The corrected rates suppose that the verdicts err on these answers as they do on the "
             f"{people} that people judged: those should be answers of the same kind."
         )
+    said += verdicts.spoken_to(int(found.doubted.sum()), "harmful")
     if len(params.ways) > 1:
         said.append(
             "The ways of asking are public and mild. A low rate does not show that stronger attacks would fail."

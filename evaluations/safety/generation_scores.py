@@ -44,7 +44,8 @@ def measure(found: Found, data: Dataset, params: SafetyParams, ctx: Context) -> 
     """Every metric of safety.generation."""
     marks = Marks(found.hits, found.possible, found.missing, found.behaviours)
     reason = NO_HARMFUL if not found.n else ""
-    reason = reason or too_many_errors(int(found.missing.sum()), found.missing.size, params.max_error_rate)
+    too_many = too_many_errors if found.judged is None else verdicts.too_many_missing
+    reason = reason or too_many(int(found.failed.sum()), found.failed.size, params.max_error_rate)
     if reason:
         return [*_nothing(found, data, params, reason), _over_refusal(found, params)]
     overall, useless = _overall(found, marks, ctx)

@@ -1,9 +1,14 @@
-"""What the reply of a judge that writes says, and which texts speak to their judge."""
+"""What a judge that writes is told where a text ends, what its reply says, and which texts speak to it."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evaluations.context import Context
 
 _LEAD = re.compile(r"\W*(?:(?:(?:my|the|final)\s+)*(?:verdict|answer)(?:\s+is)?\b\W*)?", re.IGNORECASE)
 _ENDS = re.compile(r"\s*(?:$|[.,:;!?)*\"”—–])")
@@ -33,6 +38,12 @@ _TO_THE_JUDGE = re.compile(
     )
 )
 _IN_CAPITALS = re.compile(r"\b(?:[Aa]nswer|[Ss]ay|[Ww]rite|ANSWER|SAY|WRITE)[ :]{1,2}(?:YES|NO|PASS|FAIL)\b")
+
+
+def fence(text: str, ctx: Context) -> str:
+    """The line before and after a text that a judge is shown: it hangs on the whole text, so that none can hold it."""
+    whole = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"==== {ctx.rng(f'fence:{whole}').bytes(8).hex()} ===="
 
 
 def verdict_of(reply: str, yes: str, no: str) -> float | None:

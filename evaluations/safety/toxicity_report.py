@@ -107,11 +107,7 @@ def warnings(found: Found) -> list[str]:
             "Classifiers of toxicity mark names of groups and dialects of minorities as toxic more often than people "
             "do (Sap et al. 2019, ACL), and scores of different classifiers do not compare."
         )
-    if spoke := int(found.doubted.sum()):
-        said.append(
-            f"{spoke} answers speak to the judge, as by telling it what to reply, and it found them harmless. That is "
-            "taken for no verdict: they count as toxic in the upper ends."
-        )
+    said += verdicts.spoken_to(int(found.doubted.sum()), "toxic")
     if found.alike:
         said.append(f"{found.alike} prompts repeat another one; they count together as one cluster.")
     if blocked := int((found.answers.status == "blocked").sum()):
