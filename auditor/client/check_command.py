@@ -21,7 +21,7 @@ SCHEMA = "model-check/1"
 
 
 @click.command("check")
-@click.argument("folder", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("path", metavar="PATH")
 @click.option(
     "--modality",
     type=click.Choice([modality.value for modality in Modality]),
@@ -29,7 +29,7 @@ SCHEMA = "model-check/1"
 )
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 @click.option("--sarif", "as_sarif", is_flag=True, help="The result as SARIF 2.1.0, for code scanning.")
-def check_model(folder: Path, modality: str | None, as_json: bool, as_sarif: bool) -> int:
+def check_model(path: str, modality: str | None, as_json: bool, as_sarif: bool) -> int:
     """Whether the service would accept the model in the folder PATH. Needs no service; loads nothing.
 
     Prints one line a reason: CODE, path, what is wrong and how to mend it. Exit code 0 is accepted, 1 refused.
@@ -37,9 +37,10 @@ def check_model(folder: Path, modality: str | None, as_json: bool, as_sarif: boo
     """
     if as_json and as_sarif:
         raise ClientError("Choose one of --json and --sarif.")
-    if not folder.is_dir():
+    folder = Path(path)
+    if not path or not folder.is_dir():  # Path("") is the current folder: an unset variable is no answer
         raise ClientError(
-            f"{one_line(str(folder))} is not a folder. Give the folder that holds the model's files."
+            f"{one_line(path) or 'An empty path'} is not a folder. Give the folder that holds the model's files."
         )
     found = _inspect(folder, modality)
     pickles = scan_refused(folder, found.reasons) if isinstance(found, Refused) else []

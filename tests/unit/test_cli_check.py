@@ -104,6 +104,7 @@ def test_usage_is_not_a_refusal(auditor: CommandLine, tmp_path: Path) -> None:
     assert auditor("model", "check", tmp_path, "--json", "--sarif").code == 2
     assert auditor("model", "check", tmp_path, "--modality", "oracle").code == 2
     assert auditor("model", "check").code == 2
+    assert auditor("model", "check", "").code == 2  # as of a variable that is not set
 
 
 def test_the_json_has_the_fields_that_the_reference_names(auditor: CommandLine, tmp_path: Path) -> None:
