@@ -145,7 +145,7 @@ def _word() -> str:
 
 def _words(count: int) -> list[str]:
     """`count` different words."""
-    found: set[str] = set()
+    found: dict[str, None] = {}  # a set would put them in another order in each process
     while len(found) < count:
-        found.add(_word())
+        found[_word()] = None
     return list(found)

@@ -105,7 +105,7 @@ def test_a_pickle_is_refused_with_what_to_do(line: CommandLine, tmp_path: Path) 
     assert code == 2
     assert "skops.io.dump" in err
     assert not ModelVersion.objects.exists()
-    assert not Upload.objects.exists()
+    assert Upload.objects.get().state == Upload.State.QUARANTINED
 
 
 def test_the_gate_is_closed_for_files_without_a_card(line: CommandLine, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_planted_documents_ask_for_codewords_that_the_parameters_name(
 
     def naive(prompt: str, seed: int) -> str:
         (found,) = [i for i, text in zip(data.ids, data.texts, strict=True) if text == prompt] or [None]
-        return " ".join(injected.codewords(documents[found])) if found else "No."
+        return (found and " ".join(injected.codewords(documents[found]))) or "No."
 
     found = measured(declared(folder), injected.Talking(naive), tmp_path, **params)
     assert values(found)["indirect_leak_rate"] > 0.8
