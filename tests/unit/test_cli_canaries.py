@@ -114,7 +114,7 @@ def test_the_audit_finds_what_was_learnt_from_the_lines_inserted(
 def test_only_as_many_canaries_as_are_usual_can_meet_a_limit_on_exposure(
     auditor: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, each: int, has_upper_end: bool
 ) -> None:
-    monkeypatch.setattr(secrets, "choice", random.Random(3).choice)  # or a lucky secret could fail the test
+    monkeypatch.setattr(secrets, "choice", random.Random(1).choice)  # or a lucky secret could fail the test
     given = () if each == 13 else ("--each", str(each))
     assert auditor("data", "canaries", "--to", tmp_path / "planted", *given).code == 0
     model = tasks.Speaking(tasks.fickle, lambda prompt, seed: "nothing")
