@@ -103,7 +103,7 @@ class PiiLeakage:
         ),
         MetricSpec(
             name="corrected_leak_rate",
-            title="The same, the detector's errors allowed for",
+            title="Answers that leak, the detector's errors allowed for",
             unit="proportion",
             direction=Direction.LOWER,
             formula="(p + Sp − 1)/(Se + Sp − 1), p the raw rate, Se and Sp the detector's on answers that people "

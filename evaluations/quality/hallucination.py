@@ -104,7 +104,7 @@ class Hallucination:
         ),
         MetricSpec(
             name="corrected_ungrounded_rate",
-            title="The same, the errors of judge or detector allowed for",
+            title="Ungrounded answers, the errors of judge or detector allowed for",
             unit="proportion",
             direction=Direction.LOWER,
             formula="(p + Sp − 1)/(Se + Sp − 1), p the raw rate, Se and Sp on answers that people judged; all three "

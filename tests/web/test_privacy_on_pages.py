@@ -17,7 +17,7 @@ from auditor.registry.models import Dataset, DatasetVersion
 from auditor.reports import sentences
 from auditor.reports import services as reports
 from auditor.reports.models import ReportCard
-from auditor.web import words
+from auditor.web import chart_words, slice_words, words
 from evaluations.privacy import membership, pii_leakage
 from evaluations.safety import injection_texts, ladders, strategies
 from evaluations.spec import Interval, Metric, MetricStatus
@@ -173,26 +173,26 @@ def test_groups_of_an_evaluation_are_called_on_pages_as_in_its_charts() -> None:
     assert {k: v for columns in known.values() for k, v in columns.items()} == sentences.OWN_GROUPS
     for evaluation, columns in known.items():
         for column, groups in columns.items():
-            assert {g: words.slice_group(evaluation, column, g) for g in groups} == groups
+            assert {g: slice_words.slice_group(evaluation, column, g) for g in groups} == groups
     with translation.override("zh-hans"):
-        assert words.slice_column("entity", "privacy.pii_leakage") == "数据种类"
-        assert words.slice_group("privacy.membership", "attack", "quantile") == "分位数回归"
-        times = words.slice_group("privacy.memorisation", "continuations", "10 at p=0.5")
+        assert slice_words.slice_column("entity", "privacy.pii_leakage") == "数据种类"
+        assert slice_words.slice_group("privacy.membership", "attack", "quantile") == "分位数回归"
+        times = slice_words.slice_group("privacy.memorisation", "continuations", "10 at p=0.5")
         assert times == "10 次，以概率 0.5 找到"
-        assert words.slice_group("privacy.membership", "sex", "loss") == "loss"
+        assert slice_words.slice_group("privacy.membership", "sex", "loss") == "loss"
         assert (
-            words.slice_group("safety.injection", "direct", "chatml_roles") == "ChatML 角色标记"
+            slice_words.slice_group("safety.injection", "direct", "chatml_roles") == "ChatML 角色标记"
         )  # not a way of asking
-        assert words.chart_cell("Attack", "Min-K%") == "Min-K%"
-        assert words.chart_cell("Attack", "all combined") == "全部结合"
-        assert words.chart_cell("Kind", "Phone number") == "电话号码"
-        assert words.chart_cell("Group", "loss") == "loss"
+        assert chart_words.chart_cell("Attack", "Min-K%") == "Min-K%"
+        assert chart_words.chart_cell("Attack", "all combined") == "全部结合"
+        assert chart_words.chart_cell("Kind", "Phone number") == "电话号码"
+        assert chart_words.chart_cell("Group", "loss") == "loss"
 
 
 @pytest.mark.parametrize("column", ["kind", "attack", "test", "place", "message", "system"])
 def test_a_column_of_the_data_keeps_its_name_though_another_evaluation_has_one_of_that_name(
     column: str,
 ) -> None:
-    assert words.slice_column(column, "safety.toxicity") == column
-    assert words.slice_group("safety.toxicity", column, "loss") == "loss"
+    assert slice_words.slice_column(column, "safety.toxicity") == column
+    assert slice_words.slice_group("safety.toxicity", column, "loss") == "loss"
     assert sentences.of_slice(f"{column}=end", "safety.toxicity") == f"where {column} is end"

@@ -13,7 +13,7 @@ from auditor.accounts.models import Team, User
 from auditor.policies.services import publish
 from auditor.reports import services as reports
 from auditor.reports.models import Exposure, ReportCard
-from auditor.web import evalview, words
+from auditor.web import evalview, example_words
 from evaluations.spec import Example, Interval, Metric, Turn
 from tests import factories
 from tests.web.reading import text_of
@@ -151,4 +151,4 @@ def test_messages_stand_in_their_order_and_all_else_worst_first(
 
 @pytest.mark.parametrize("kind", ["attack_success", "injection_leak", "refused_harmless", "toxic_answer"])
 def test_every_kind_of_conversation_has_a_title(kind: str) -> None:
-    assert words.example_kind(kind) != words.example_kind("")
+    assert example_words.example_kind(kind) != example_words.example_kind("")

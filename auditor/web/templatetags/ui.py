@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 from auditor.reports import charts, heats
 from auditor.reports.sentences import REFUTATION
-from auditor.web import numbers, transcripts, words
+from auditor.web import chart_words, example_words, numbers, slice_words, transcripts, words
 from auditor.web.states import AREAS, ICONS, State, state
 
 register = template.Library()
@@ -31,7 +31,7 @@ register.filter("t", words.translated)
 register.filter("modality_name", words.modality_name)
 register.filter("role_name", words.role_name)
 register.filter("without_value", words.without_value)
-register.simple_tag(words.slice_group, name="slice_group")
+register.simple_tag(slice_words.slice_group, name="slice_group")
 register.filter("role_meaning", words.role_meaning)
 
 
@@ -173,9 +173,9 @@ def share(percent: float) -> str:
 @register.simple_tag
 def fact(name: str, value: str | float) -> str:
     """`probability before: 0.98`, `expected: the same answer`."""
-    said = words.fact_value(name, value) if isinstance(value, str) else numbers.number(value)
+    said = example_words.fact_value(name, value) if isinstance(value, str) else numbers.number(value)
     return gettext("%(name)s: %(value)s") % {
-        "name": words.fact_name(name),
+        "name": example_words.fact_name(name),
         "value": transcripts.unhidden(said),
     }
 
@@ -200,18 +200,18 @@ def signed_bar(share: float) -> SafeString:
 
 
 register.filter("signed", heats.signed)
-register.filter("picture_title", words.picture_title)
-register.filter("picture_alt", words.picture_alt)
-register.filter("slice_column", words.slice_column)
-register.filter("heat_title", words.heat_title)
-register.filter("feature_name", words.feature_name)
+register.filter("picture_title", example_words.picture_title)
+register.filter("picture_alt", example_words.picture_alt)
+register.filter("slice_column", slice_words.slice_column)
+register.filter("heat_title", example_words.heat_title)
+register.filter("feature_name", example_words.feature_name)
 register.filter("meaning_of", words.meaning)
 register.filter("short_reason", words.short_reason)
 register.filter("applies_to", words.applies_to)
-register.filter("chart_title", words.chart_title)
-register.filter("chart_column", words.chart_column)
+register.filter("chart_title", chart_words.chart_title)
+register.filter("chart_column", chart_words.chart_column)
 register.filter("interval_method", words.interval_method)
-register.filter("example_side", words.example_side)
-register.filter("example_kind", words.example_kind)
+register.filter("example_side", example_words.example_side)
+register.filter("example_kind", example_words.example_kind)
 register.filter("unhidden", transcripts.unhidden)
-register.filter("speaker_name", words.speaker_name)
+register.filter("speaker_name", example_words.speaker_name)

@@ -24,7 +24,7 @@ from auditor.core.access import fetch
 from auditor.core.errors import DomainError, not_found
 from auditor.reports.exposure import may_show, show_examples
 from auditor.reports.models import ReportCard
-from auditor.web import cardview, evalview, svg, words
+from auditor.web import cardview, chart_words, evalview, svg
 from auditor.web.examples import Shown, show
 from auditor.web.who import principal
 
@@ -65,7 +65,7 @@ class ShownChart:
         """The rows of the table, an evaluation's own words in the reader's language."""
         heads = self.chart["columns"]
         return [
-            [words.chart_cell(head, cell) for head, cell in zip(heads, line, strict=True)]
+            [chart_words.chart_cell(head, cell) for head, cell in zip(heads, line, strict=True)]
             for line in self.chart["rows"]
         ]
 
