@@ -33,7 +33,12 @@ def local() -> None:
 @local.command()
 @click.argument("model", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True, help="File or folder.")
-@click.option("--policy", default="release-gate", help="A YAML file, or the name of a built-in policy.")
+@click.option(
+    "--policy",
+    default="release-gate",
+    show_default=True,
+    help="A YAML file, or the name of a built-in policy.",
+)
 @click.option("--target", default="", help="The column with the true label.")
 @click.option("--input", "inputs", multiple=True, help="Column fed to the model (default: all that remain).")
 @click.option("--sensitive", multiple=True, help="Column that defines groups, such as sex.")
