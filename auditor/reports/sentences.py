@@ -320,7 +320,8 @@ def decision(control: Mapping[str, Any]) -> str:
 def cannot_tell(more_examples: int | None) -> str:
     if more_examples is None:
         return (
-            "Cannot tell yet; the value is so close to the limit that more examples alone may not settle it."
+            "Cannot tell yet; the interval is so wide, or the value so close to the limit, that more examples "
+            "alone may not settle it."
         )
     return f"Cannot tell yet; about {_rounded(more_examples):,} more examples would settle it."
 

@@ -222,7 +222,8 @@ def without_value(status: str) -> str:
 def cannot_tell(more: int | None) -> str:
     if not more:
         return _(
-            "Cannot tell yet. The value is so close to the limit that more examples alone may not settle it."
+            "Cannot tell yet. The interval is so wide, or the value so close to the limit, that more examples "
+            "alone may not settle it."
         )
     return ngettext(
         "Cannot tell yet. About %(n)s more example would settle it.",
