@@ -28,8 +28,7 @@ WORST_FIRST = (
 )
 
 
-# An interval this many times too wide would take a thousand times the examples: no number is named then.
-MAX_NARROWING = math.sqrt(1000)
+MOST_TIMES = 1000  # the examples: no number is named for what would take more
 
 
 class VerdictName(StrEnum):
@@ -135,7 +134,8 @@ def _keeps(demand: Demand, number: float) -> bool:
 def _examples_to_settle(demand: Demand, measured: Measurement) -> int | None:
     """About how many more examples, if the value stays: an interval's half-width shrinks with 1/sqrt(n).
 
-    The side that must clear the limit counts. None where the value is so near the limit that
+    Where the value is an end of its interval, as of a rate without events, the other end comes nearer with 1/n. The
+    side that must clear the limit counts. None where the value is so near the limit that
     more than a thousand times the examples would be needed.
     """
     if measured.value is None or measured.low is None or measured.high is None:
@@ -144,6 +144,10 @@ def _examples_to_settle(demand: Demand, measured: Measurement) -> int | None:
     towards_limit = (
         measured.value - measured.low if measured.value > demand.limit else measured.high - measured.value
     )
-    if towards_limit <= 0 or distance < towards_limit / MAX_NARROWING:
+    if towards_limit <= 0 or distance <= 0:
         return None
-    return max(1, math.ceil(measured.n * ((towards_limit / distance) ** 2 - 1)))
+    without_events = measured.value in (measured.low, measured.high)
+    times = (towards_limit / distance) ** (1 if without_events else 2)
+    if times > MOST_TIMES:
+        return None
+    return max(1, math.ceil(measured.n * (times - 1)))

@@ -188,3 +188,12 @@ def test_a_demand_that_counts_where_it_fails_can_stop_a_model_and_never_lets_one
     assert {beside(outcome) for outcome in set(Outcome) - {Outcome.FAIL}} == {VerdictName.MEETS}
     alone = [Result("PRIV-02", "all", Outcome.INCONCLUSIVE, control.decides(Outcome.INCONCLUSIVE))]
     assert verdict(alone) is VerdictName.INCOMPLETE
+
+
+def test_a_rate_without_events_takes_about_as_many_more_as_its_bound_needs() -> None:
+    """Clopper and Pearson's upper end of none in n is 1 - .025^(1/n): at most .01 from 368 on, .05 from 72 on."""
+    for n, limit, needed in ((8, 0.01, 368), (98, 0.01, 368), (200, 0.01, 368), (30, 0.05, 72)):
+        found = judge(Demand("<=", limit, "interval", 1), Measurement(0, 0, 1 - 0.025 ** (1 / n), n))
+        assert found.outcome is Outcome.INCONCLUSIVE
+        assert found.more_examples is not None
+        assert needed * 0.8 <= n + found.more_examples <= needed * 1.1
