@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import override_settings
+from hypothesis import settings as hypothesis_settings
 
 from auditor.accounts.models import Membership, Role, Team, User
 from auditor.accounts.services import principal_of
@@ -17,6 +18,10 @@ from auditor.policies.services import ensure_builtin
 from auditor.registry.models import Dataset, DatasetVersion, Model, ModelVersion
 
 PASSWORD = "correct horse battery staple"
+
+# The same examples every time, however slow the machine; --hypothesis-profile=default looks for new ones.
+hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis_settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True, scope="session")

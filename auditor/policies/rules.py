@@ -146,8 +146,9 @@ def _examples_to_settle(demand: Demand, measured: Measurement) -> int | None:
     )
     if towards_limit <= 0 or distance <= 0:
         return None
-    without_events = measured.value in (measured.low, measured.high)
-    times = (towards_limit / distance) ** (1 if without_events else 2)
-    if times > MOST_TIMES:
+    power = 1 if measured.value in (measured.low, measured.high) else 2  # 1: a rate without events
+    too_wide = towards_limit / distance
+    if too_wide > MOST_TIMES ** (1 / power):
         return None
+    times = too_wide**power
     return max(1, math.ceil(measured.n * (times - 1)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -101,6 +101,9 @@ def test_an_interval_decides_at_most_as_boldly_as_its_point(
 
 
 @given(measurements, unit, st.sampled_from([">=", "<="]), st.floats(0, 0.5))
+@example(Measurement(5e-324, 0, 5e-324, 1), 5e-324, ">=", 5e-324)  # at the limit, by numbers next to nothing
+@example(Measurement(0.5, 0.4, 0.6, 1), 0.5 + 1e-16, ">=", 0.5)
+@example(Measurement(0, 0, 0.6, 1), 1e-200, "<=", 0.5)
 def test_a_wider_interval_never_turns_anything_into_a_pass_or_a_fail(
     measured: Measurement, limit: float, comparison: str, extra: float
 ) -> None:
