@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -329,8 +330,7 @@ def convert(bank: str, files: Sequence[Path], folder: Path, metadata: Path | Non
     rows = [row for row in found if row is not None]
     if not rows:
         raise BankError(f"No row could be used. {TOGETHER[bank]}")
-    seen: set[str] = set()
-    if twice := [row["id"] for row in rows if row["id"] in seen or seen.add(row["id"])]:  # type: ignore[func-returns-value]  # add returns None
+    if twice := [name for name, times in Counter(row["id"] for row in rows).items() if times > 1]:
         raise BankError(f"{len(twice)} rows occur twice (first: {twice[0][:60]}). Give each file once.")
     file = f"{bank}-rows.jsonl"
     described = f"{bank}, {len(rows):,} rows of {', '.join(path.name for path in files)}"

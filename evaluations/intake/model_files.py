@@ -85,7 +85,7 @@ def _holds_pickles(file: BinaryIO) -> bool:
                 for member in archive.infolist()[:MAX_MEMBERS]
             )
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
-        return False
+        return False  # it cannot be listed, and is refused all the same: this only chooses the reason
 
 
 def _checker(path: str, content: Content) -> Check | None:

@@ -39,7 +39,7 @@ def is_pickle(data: bytes) -> bool:
                 return count > 2 and rest < 64 and not data[len(data) - rest :].strip()
             if count >= MAX_OPCODES:
                 return True
-    except Exception:  # noqa: BLE001  # whatever genops stumbles over, a reader of pickles does, too
+    except Exception:  # noqa: BLE001  # of many kinds; a reader stops here too, and nothing was called before
         return False
     return False
 
