@@ -114,6 +114,15 @@ def test_a_claim_that_is_not_refuted_is_never_passed(
     assert "Cannot tell yet" in page
 
 
+def test_the_policy_states_the_limit_of_a_claim_in_words(
+    browse: Browse, reviewer: User, card_of: Callable[[bool], ReportCard]
+) -> None:
+    card_of(False)
+    page = text_of(browse(reviewer).get("/policies/private/"))
+    assert "Claim of differential privacy not refuted" in page
+    assert "≤ 0.6" in page
+
+
 def test_a_refuted_claim_fails(browse: Browse, reviewer: User, card_of: Callable[[bool], ReportCard]) -> None:
     card = card_of(True)
     page = text_of(browse(reviewer).get(f"/cards/{card.pk}/evaluations/coins/"))

@@ -148,8 +148,8 @@ def get(mapping: Mapping[str, Any], key: str) -> Any:
 
 
 @register.simple_tag
-def limit(comparison: str, value: float) -> str:
-    return numbers.limit_of({"comparison": comparison, "limit": value})
+def limit(comparison: str, value: float, unit: str) -> str:
+    return numbers.limit_of({"comparison": comparison, "limit": value, "unit": unit})
 
 
 @register.simple_tag
